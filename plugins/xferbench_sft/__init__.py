@@ -1,0 +1,60 @@
+"""Supervised fine-tuning by trl's SFTTrainer, with LoRA by peft or of all weights."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+from xferbench import Checkpoint, Example, UsageError, hookimpl
+
+
+@dataclass(frozen=True)
+class SFT:
+    """Supervised fine-tuning on the answers: the loss counts the completion's tokens only (trl, peft)."""
+
+    name: ClassVar[str] = "sft"
+    learning_rate: float = 2e-4
+    epochs: float = 2.0
+    batch_size: int = 16
+    lora: bool = True
+    """False: all weights are trained and a whole model is saved."""
+    rank: int = 16
+    alpha: int = 32
+    rslora: bool = False
+    """Scale the adapter by alpha / sqrt(rank) in place of alpha / rank."""
+    dropout: float = 0.0
+    target_modules: str = "all-linear"
+    """peft's names of the layers that get an adapter, joined by |."""
+    schedule: str = "cosine"
+    warmup: float = 0.05
+    """The share of all steps in which the learning rate rises."""
+    weight_decay: float = 0.0
+    max_length: int = 2048
+    """Tokens; what is longer is cut at its end, never beyond the model's own context."""
+    max_steps: int | None = None
+    """Stop after so many steps, whatever `epochs` says."""
+    accumulate: int = 1
+    """Batches whose gradients are added up before a step."""
+    gradient_checkpointing: bool = False
+    """Save memory by computing activations twice."""
+
+    def __post_init__(self) -> None:
+        for name in ("learning_rate", "epochs", "batch_size", "rank", "alpha", "max_length", "accumulate"):
+            if getattr(self, name) <= 0:
+                raise UsageError(f"trainer sft: {name} must be above 0, not {getattr(self, name)}")
+        if self.schedule not in ("cosine", "linear", "constant", "constant_with_warmup"):
+            raise UsageError(
+                f"trainer sft: schedule is cosine, linear, constant or constant_with_warmup, not {self.schedule}"
+            )
+
+    def train(self, start: Checkpoint, examples: Sequence[Example], reward: object, out: Path, seed: int) -> Checkpoint:
+        """Train from `start` on the examples; an adapter of `start` is trained further. Deterministic on a CPU."""
+        from xferbench_sft.fit import fit
+
+        return fit(self, start, examples, out, seed)
+
+
+@hookimpl
+def provide_trainers() -> list[type[SFT]]:
+    """Provide sft."""
+    return [SFT]

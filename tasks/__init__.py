@@ -1,0 +1,63 @@
+"""The default targets: lm-eval task YAMLs, those of the embedded suite `mini` and those that lm-eval lacks."""
+
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+
+from xferbench import Example, LmEvalTask, hookimpl
+
+HERE = Path(__file__).parent
+
+
+def _ask(target: str) -> Callable[[int | None], Sequence[Example]]:
+    def ask(limit: int | None) -> Sequence[Example]:
+        from xferbench_mini import queries
+
+        return queries(target, limit)
+
+    return ask
+
+
+def _mini(name: str, domain: str, summary: str) -> LmEvalTask:
+    return LmEvalTask(
+        name=f"mini/{name}",
+        task=str(HERE / "mini" / f"mini_{name}.yaml"),
+        group="mini",
+        domain=f"mini/{domain}",
+        summary=summary,
+        data={"id": "made by xferbench_mini", "licence": "Apache-2.0", "n": 500},
+        batch_size=128,
+        ask=_ask(name),
+    )
+
+
+@hookimpl
+def provide_targets() -> Iterable[LmEvalTask]:
+    """Provide the mini targets, and real benchmarks that lm-eval has no working task for."""
+    for name in ("math", "science", "code", "logic", "puzzle", "rewrite"):
+        yield _mini(name, name, f"held-out problems of mini/{name}, exact match")
+    yield _mini("gpqa", "science", "two-formula science, 4 options (made here: not the GPQA benchmark)")
+    yield _mini("gpqa_robust", "science", "mini/gpqa asked in other words")
+    yield LmEvalTask(
+        name="pubmedqa",
+        task=str(HERE / "pubmedqa.yaml"),
+        group="other reasoning",
+        domain="pubmedqa",
+        summary="yes/no/maybe questions on medical abstracts, the official 500 test questions",
+        data={"id": "qiaojin/PubMedQA", "config": "pqa_labeled", "licence": "MIT", "n": 500},
+    )
+    yield LmEvalTask(
+        name="gsm8k",
+        task=str(HERE / "gsm8k.yaml"),
+        group="math",
+        domain="gsm8k",
+        summary="grade-school word problems, zero-shot, the number after ####",
+        data={"id": "openai/gsm8k", "config": "main", "licence": "MIT", "n": 1319},
+    )
+    yield LmEvalTask(
+        name="logiqa",
+        task=str(HERE / "logiqa.yaml"),
+        group="other reasoning",
+        domain=None,
+        summary="logical reading comprehension, 4 options",
+        data={"id": "EleutherAI/logiqa", "config": "logiqa", "licence": "research only", "n": 651},
+    )

@@ -1,0 +1,77 @@
+"""The one object that `run --json` and `analyse transfer --json` print, and the same for people: a table, a picture."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from xferbench.analyse import table
+from xferbench.analyse.agreement import agreement
+from xferbench.analyse.schema import SCHEMA
+from xferbench.analyse.transfer import findings
+from xferbench.results import Results
+
+VERSION = 1
+
+
+def document(results: Results) -> dict[str, Any]:
+    """Return all that is known of a run: cells, findings, attribution, agreement. All scores are fractions."""
+    return {
+        "schema": VERSION,
+        **{key: results.run.get(key) for key in ("suite", "model", "store", "notes")},
+        "cells": [vars(cell) for cell in results.cells],
+        "findings": findings(results),
+        "attribution": results.attribution,
+        "agreement": agreement(results),
+        "not_done": results.not_done,
+    }
+
+
+def text(found: dict[str, Any], figure: Path | None = None) -> str:
+    """Render the object for a terminal: what was measured, the table of findings, the scorers, where the files lie."""
+    model = found["model"] or {}
+    parts = [f"suite {found['suite']}, model {model.get('name')}" if found["suite"] else "a table from elsewhere"]
+    parts += [f"note: {note}" for note in found["notes"] or []]
+    parts += ["", table.text(found["findings"]), ""]
+    if found["attribution"]:
+        parts += [_attribution(found["attribution"], found["agreement"]), ""]
+    if found["store"]:
+        parts.append(
+            f"rows {found['store']}/results.jsonl, items {found['store']}/items/, steps {found['store']}/steps/"
+        )
+    if figure:
+        parts.append(f"figure {figure}")
+    return "\n".join(parts)
+
+
+def _attribution(rows: list[dict[str, Any]], agreement: list[dict[str, Any]]) -> str:
+    from tabulate import tabulate
+
+    head = ["scorer", "source", "target", "mean score", "share of top 20 %"]
+    shown = []
+    for row in rows:
+        share = "-" if row.get("top_share") is None else f"{100 * row['top_share']:.0f} %"
+        mean = "-" if row["mean"] is None else f"{row['mean']:+.4f}"
+        shown.append([row["scorer"], row["source"], row["target"], mean, share])
+    lines = [tabulate(shown, headers=head, disable_numparse=True)]
+    for row in agreement:
+        if row["spearman"] is not None:
+            lines.append(
+                f"{row['scorer']}: Spearman {row['spearman']:+.2f} with the measured gains over {row['cells']} cells, "
+                f"QAP p {row['p_qap']}"
+            )
+    if agreement and all(row["spearman"] is None for row in agreement):
+        lines.append(f"Whether the scores foretell the gains: {agreement[0]['reason']}.")
+    return "\n".join(lines)
+
+
+def draw(results: Results, found: dict[str, Any], path: Path) -> Path:
+    """Draw the findings into `path` (png or svg) and return it."""
+    from xferbench.analyse.figure import draw as picture
+
+    picture(found["findings"], results.cells, path)
+    return path
+
+
+def schema_text() -> str:
+    """Return the JSON schema of `document`."""
+    return json.dumps(SCHEMA, indent=1)

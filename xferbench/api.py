@@ -1,0 +1,144 @@
+"""The words of xferbench: all that a plugin author needs to know, in one short file.
+
+A domain is learnt from, a target is measured, a trainer turns examples into a checkpoint, a scorer says which
+examples push toward a target, an executor runs steps, a suite gives short names to things that belong together.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import Executor as Pool
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar, Protocol, runtime_checkable
+
+Reward = Callable[["Example", str], float | None]
+"""reward(example, completion): 1.0 right ... 0.0 wrong; None when the completion cannot be judged."""
+
+
+@dataclass(frozen=True)
+class Example:
+    """One thing to learn from, or to be asked. The text learnt is the prompt, then the answer."""
+
+    id: str
+    prompt: str
+    answer: str
+    domain: str = ""
+    source: str = ""
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A model on disk: a hub id or a folder with weights, and the folder of a LoRA adapter on top of it, if any."""
+
+    base: str
+    adapter: str | None = None
+
+
+@dataclass(frozen=True)
+class Domain:
+    """A kind of problem that a model can be trained on."""
+
+    name: str
+    examples: Callable[[], Iterable[Example]]
+    """Yields the training examples: ids unique, the same on every call."""
+    reward: Reward | None = None
+    version: str = "1"
+    summary: str = ""
+    stream: bool = False
+    """True: examples() comes in random order already and may be very long, so the first n are a fair sample."""
+    data: Mapping[str, Any] = field(default_factory=dict)
+    """Where the data come from: id, config, revision, licence, gated."""
+
+
+@dataclass(frozen=True)
+class Item:
+    """The score of one test item: its id and the hash of its exact prompt, and never its text."""
+
+    id: str
+    prompt: str
+    score: float
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """What a target says of a model: `value` is the mean over `items`, in the units of the metric (a fraction)."""
+
+    metric: str
+    value: float
+    stderr: float
+    n: int
+    items: tuple[Item, ...]
+
+
+@runtime_checkable
+class Trainer(Protocol):
+    """A frozen dataclass whose fields are its hyperparameters, each with a default."""
+
+    name: ClassVar[str]
+
+    def train(
+        self, start: Checkpoint, examples: Sequence[Example], reward: Reward | None, out: Path, seed: int
+    ) -> Checkpoint:
+        """Train on `examples` in folder `out` and return the new checkpoint; equal arguments give equal weights."""
+        ...
+
+
+@runtime_checkable
+class Target(Protocol):
+    """A benchmark. `domain` is what DIRECT trains on (or None); `group` is the kind it is counted under."""
+
+    name: str
+    group: str
+    version: str
+    domain: str | None
+    summary: str
+    data: Mapping[str, Any]
+
+    def fingerprint(self) -> str:
+        """A hash of everything that decides which question is asked and how it is scored."""
+        ...
+
+    def measure(self, model: Any, limit: int | None) -> Measurement:
+        """Score a loaded model (xferbench.models.Model) on the first `limit` items (None: on all)."""
+        ...
+
+    def queries(self, limit: int | None) -> Sequence[Example]:
+        """Return examples of the target for a scorer to aim at."""
+        ...
+
+
+@runtime_checkable
+class Scorer(Protocol):
+    """A frozen dataclass whose fields are its settings, each with a default."""
+
+    name: ClassVar[str]
+
+    def score(self, model: Any, examples: Sequence[Example], queries: Sequence[Sequence[Example]]) -> Any:
+        """Return a float array (examples, groups of queries): positive means training on it helps that group."""
+        ...
+
+
+@runtime_checkable
+class Executor(Protocol):
+    """Where steps run. `pool` returns a concurrent.futures.Executor: submit() takes a function and its arguments."""
+
+    name: ClassVar[str]
+
+    def pool(self, jobs: int) -> Pool:
+        """Open a pool of `jobs` workers; the caller closes it."""
+        ...
+
+
+@dataclass(frozen=True)
+class Suite:
+    """Short names, a model and budgets that belong together: in `mini`, `math` means `mini/math`."""
+
+    name: str
+    model: str | None = None
+    """A folder or hub id; None: the user must name one."""
+    domains: Mapping[str, str] = field(default_factory=dict)
+    targets: Mapping[str, str] = field(default_factory=dict)
+    trainers: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """Settings of a trainer that differ from the trainer's own defaults: {"sft": {"learning_rate": 1e-3}}."""
+    train_limit: int | None = None
+    eval_limit: int | None = None
+    summary: str = ""

@@ -1,0 +1,245 @@
+"""All that plugins provide: one registry a kind. Each plugin is loaded alone, so a broken one is named and passed over.
+
+Our own plugins come in by the same door as anyone's, the entry-point group `xferbench`. They are read first, so nobody
+can take a name of theirs.
+"""
+
+import dataclasses
+import os
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from importlib.metadata import EntryPoint, entry_points
+from types import ModuleType
+from typing import Any
+
+import pluggy
+
+from xferbench import hookspecs
+from xferbench.api import Domain, Suite
+from xferbench.errors import PluginError, UsageError, XferbenchError, unknown
+
+KINDS = ("domain", "trainer", "scorer", "target", "suite", "executor")
+
+
+@dataclass
+class Plugin:
+    """One plugin as it was found: `broken` says why, or is None."""
+
+    name: str
+    package: str
+    version: str
+    module: str
+    seconds: float = 0.0
+    hooks: tuple[str, ...] = ()
+    provides: dict[str, list[str]] = field(default_factory=dict)
+    broken: str | None = None
+
+    @property
+    def label(self) -> str:
+        """Package and version, as every result records it."""
+        return f"{self.package} {self.version}"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One provided thing, and the plugin that provided it."""
+
+    value: Any
+    plugin: Plugin
+
+
+class Catalog:
+    """The registries: `get(kind, name)` gives the value, `names(kind)` what is known."""
+
+    def __init__(self, plugins: list[Plugin], entries: Mapping[str, dict[str, Entry]]) -> None:
+        self.plugins = plugins
+        self.entries = entries
+
+    def names(self, kind: str) -> list[str]:
+        """Return the names of one kind, sorted."""
+        return sorted(self.entries[kind])
+
+    def entry(self, kind: str, name: str) -> Entry:
+        """Return the entry of that name; UsageError with the nearest name when there is none."""
+        if kind == "target" and name.startswith("lmeval:"):
+            from importlib.metadata import version
+
+            from xferbench.lmeval import stock_target
+
+            return Entry(stock_target(name), Plugin("lmeval", "lm_eval", version("lm_eval"), "lm_eval"))
+        if name not in self.entries[kind]:
+            raise unknown(kind, name, self.names(kind))
+        return self.entries[kind][name]
+
+    def make(self, kind: str, name: str, settings: Mapping[str, Any]) -> Any:
+        """Build a trainer, scorer, executor or target with its settings, checked against its fields."""
+        value = self.entry(kind, name).value
+        known = fields(value)
+        typed = {}
+        for key, given in settings.items():
+            if key not in known:
+                from xferbench.errors import nearest
+
+                raise UsageError(
+                    f"{kind} {name} has no setting {key!r}{nearest(key, known)} (it has: {', '.join(known) or 'none'})"
+                )
+            typed[key] = convert(f"{kind} {name}: {key}", given, known[key])
+        return value(**typed) if isinstance(value, type) else dataclasses.replace(value, **typed)
+
+
+def fields(value: Any) -> dict[str, Any]:
+    """Return {setting: default} of a trainer, scorer or executor class, or of a target."""
+    settable = getattr(value, "settable", None)
+    if not dataclasses.is_dataclass(value):
+        return {}
+    found = {}
+    for one in dataclasses.fields(value):
+        if isinstance(value, type):
+            made = one.default_factory() if one.default_factory is not dataclasses.MISSING else one.default
+            found[one.name] = made
+        elif settable is not None and one.name in settable:
+            found[one.name] = getattr(value, one.name)
+    return found
+
+
+def convert(what: str, given: Any, default: Any) -> Any:
+    """Turn a setting as typed ("1e-4", "true", "none") into a value of the same type as the default."""
+    if not isinstance(given, str):
+        if default is not None and given is not None and not isinstance(given, _like(default)):
+            raise UsageError(f"{what} takes {_kind(default)}, not {given!r}")
+        return float(given) if isinstance(default, float) and given is not None else given
+    if isinstance(default, str):
+        return given
+    if given.lower() in ("none", "null"):
+        return None
+    if given.lower() in ("true", "false"):
+        if default is None or isinstance(default, bool):
+            return given.lower() == "true"
+    elif not isinstance(default, bool):
+        for number in (float,) if isinstance(default, float) else (int, float) if default is None else (int,):
+            try:
+                return number(given)
+            except ValueError:
+                continue
+        if default is None:
+            return given
+        if isinstance(default, tuple):
+            return tuple(given.split("|"))
+    raise UsageError(f"{what} takes {_kind(default)}, not {given!r}")
+
+
+def _like(default: Any) -> tuple[type, ...]:
+    if isinstance(default, bool):
+        return (bool,)
+    if isinstance(default, float):
+        return (float, int)
+    return (tuple, list) if isinstance(default, tuple) else (type(default),)
+
+
+def _kind(default: Any) -> str:
+    names = {bool: "true or false", int: "a whole number", float: "a number", str: "a text", tuple: "names joined by |"}
+    return names.get(type(default), "a value")
+
+
+@lru_cache(maxsize=1)
+def load() -> Catalog:
+    """Find and load all plugins: only those of XFERBENCH_PLUGINS, if set; none of XFERBENCH_DISABLE_PLUGINS."""
+    only, without = (_listed(f"XFERBENCH_{name}PLUGINS") for name in ("", "DISABLE_"))
+    found: dict[tuple[str, str], EntryPoint] = {}
+    for point in entry_points(group="xferbench"):
+        found.setdefault((point.name, point.value), point)
+    chosen = [p for p in found.values() if p.name not in without and (not only or p.name in only)]
+    chosen.sort(key=lambda p: (_package(p) != "xferbench", p.name, p.value))
+    catalog = Catalog([], {kind: {} for kind in KINDS})
+    for point in chosen:
+        plugin = Plugin(point.name, _package(point), point.dist.version if point.dist else "?", point.value)
+        started = time.perf_counter()
+        try:
+            add(catalog, plugin, point.load())
+        except Exception as error:  # anything at all may be wrong with a stranger's module
+            plugin.broken = _line(error)
+        plugin.seconds = time.perf_counter() - started
+        catalog.plugins.append(plugin)
+    if os.environ.get("XFERBENCH_STRICT_PLUGINS") == "1":
+        for plugin in catalog.plugins:
+            if plugin.broken:
+                raise PluginError(f"plugin {plugin.name} ({plugin.label}): {plugin.broken}")
+    return catalog
+
+
+def add(catalog: Catalog, plugin: Plugin, module: ModuleType | object) -> None:
+    """Take what one plugin provides into the catalog: all of it or nothing."""
+    api = getattr(module, "XFERBENCH_API", None)
+    from xferbench import API_VERSION
+
+    if api is not None and api != API_VERSION:
+        raise PluginError(f"made for plugin API {api}; this xferbench speaks {API_VERSION}")
+    manager = pluggy.PluginManager("xferbench")
+    manager.add_hookspecs(hookspecs)
+    manager.register(module, plugin.name)
+    manager.check_pending()
+    plugin.hooks = tuple(sorted(caller.name for caller in manager.get_hookcallers(module) or ()))
+    if not plugin.hooks:
+        raise PluginError("provides no hook; is a function missing its @hookimpl?")
+    new: list[tuple[str, str, Any]] = []
+    for hook in plugin.hooks:
+        kind = hook.removeprefix("provide_").removesuffix("s")
+        for values in getattr(manager.hook, hook)():
+            new += [(kind, _named(kind, hook, value), value) for value in values]
+    for kind, name, _ in new:
+        if name in catalog.entries[kind]:
+            raise PluginError(f"{kind} {name!r} is already provided by {catalog.entries[kind][name].plugin.label}")
+        if [(k, n) for k, n, _ in new].count((kind, name)) > 1:
+            raise PluginError(f"{kind} {name!r} is provided twice")
+    for kind, name, value in new:
+        catalog.entries[kind][name] = Entry(value, plugin)
+        plugin.provides.setdefault(kind, []).append(name)
+
+
+CHECKS: dict[str, tuple[str, Callable[[Any], bool]]] = {
+    "domain": ("a Domain", lambda v: isinstance(v, Domain)),
+    "suite": ("a Suite", lambda v: isinstance(v, Suite)),
+    "trainer": ("a class with name and train()", lambda v: isinstance(v, type) and hasattr(v, "train")),
+    "scorer": ("a class with name and score()", lambda v: isinstance(v, type) and hasattr(v, "score")),
+    "executor": ("a class with name and pool()", lambda v: isinstance(v, type) and hasattr(v, "pool")),
+    "target": (
+        "a target with name, measure() and queries()",
+        lambda v: hasattr(v, "measure") and hasattr(v, "queries"),
+    ),
+}
+
+
+def _named(kind: str, hook: str, value: Any) -> str:
+    what, check = CHECKS[kind]
+    name = getattr(value, "name", None)
+    if not check(value) or not isinstance(name, str) or not name:
+        raise PluginError(f"{hook} must give {what}; it gave {value!r}")
+    if any(mark in name for mark in ">+~, \t\n"):
+        raise PluginError(f"{hook}: the name {name!r} may not hold a space or one of > + ~ ,")
+    return name
+
+
+def _listed(variable: str) -> set[str]:
+    return {name.strip() for name in os.environ.get(variable, "").split(",") if name.strip()}
+
+
+def _package(point: EntryPoint) -> str:
+    return point.dist.name if point.dist else "?"
+
+
+def _line(error: BaseException) -> str:
+    text = " ".join(str(error).split())
+    return text if isinstance(error, XferbenchError) else f"{type(error).__name__}: {text}"
+
+
+def summary(value: Any) -> str:
+    """Return one line about a provided thing: its summary, or the first line of its docstring."""
+    text = getattr(value, "summary", "") or (getattr(value, "__doc__", "") or "")
+    return text.strip().splitlines()[0] if text.strip() else ""
+
+
+def listed(values: Iterable[str]) -> str:
+    """Join names for a person."""
+    return ", ".join(values) or "none"

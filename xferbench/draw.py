@@ -1,0 +1,67 @@
+"""Which examples a step learns from: a recorded, repeatable draw from a domain, and the treatments of it."""
+
+import dataclasses
+import hashlib
+import json
+import random
+from collections.abc import Sequence
+from itertools import islice
+
+from xferbench.api import Domain, Example
+from xferbench.errors import DataError, PluginError, UsageError, XferbenchError
+
+TREATMENTS = ("", "shuffled")
+
+
+def draw(domain: Domain, limit: int | None, treatment: str = "", seed: int = 0) -> list[Example]:
+    """Draw `limit` examples (None: all) from a domain: the same ones for every training seed.
+
+    A stream comes in random order, so its first ones are taken; anything else is sampled, since data sets lie sorted by
+    source or size. Raises DataError when the domain is empty or has fewer than `limit`.
+    """
+    if domain.stream and limit is None:
+        raise UsageError(f"domain {domain.name} is an endless stream: say how many examples with --train-limit")
+    try:
+        found = list(islice(domain.examples(), limit) if domain.stream else domain.examples())
+    except XferbenchError:
+        raise
+    except Exception as error:
+        raise PluginError(f"domain {domain.name}: examples() failed: {type(error).__name__}: {error}") from error
+    if not found:
+        raise DataError(f"domain {domain.name} has no examples")
+    if limit is not None and len(found) < limit:
+        raise DataError(f"domain {domain.name} has {len(found)} examples at most; {limit} were asked for")
+    _check(domain, found)
+    if limit is not None and not domain.stream:
+        order = random.Random(f"draw {seed} {domain.name}").sample(range(len(found)), limit)
+        found = [found[index] for index in order]
+    found = [e if e.domain else dataclasses.replace(e, domain=domain.name) for e in found]
+    return shuffled(found, seed) if treatment == "shuffled" else found
+
+
+def shuffled(examples: Sequence[Example], seed: int = 0) -> list[Example]:
+    """Give each prompt the answer of another example: the same tokens, nothing to learn but their form (placebo)."""
+    order = list(range(len(examples)))
+    random.Random(f"shuffled {seed}").shuffle(order)
+    answer = {order[i]: examples[order[i - 1]].answer for i in range(len(order))}  # one cycle: nobody keeps their own
+    return [dataclasses.replace(example, answer=answer[i]) for i, example in enumerate(examples)]
+
+
+def fingerprint(examples: Sequence[Example]) -> str:
+    """Hash ids, prompts and answers, in order: the identity of what is learnt."""
+    total = hashlib.sha256()
+    for one in examples:
+        total.update(json.dumps([one.id, one.prompt, one.answer]).encode())
+    return total.hexdigest()
+
+
+def _check(domain: Domain, examples: Sequence[Example]) -> None:
+    for one in examples:
+        if not isinstance(one, Example):
+            raise PluginError(f"domain {domain.name}: examples() gave {one!r}, not an Example")
+        if not one.prompt.strip() or not one.answer.strip():
+            raise DataError(
+                f"domain {domain.name}: example {one.id} has an empty {'answer' if one.prompt.strip() else 'prompt'}"
+            )
+    if len({one.id for one in examples}) < len(examples):
+        raise PluginError(f"domain {domain.name}: two examples have the same id")

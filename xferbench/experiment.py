@@ -1,0 +1,129 @@
+"""An experiment: what is asked, from flags or a YAML file, as one frozen value. An unknown key is refused."""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from xferbench.errors import UsageError, nearest, unknown
+
+CONDITIONS = ("baseline", "transfer", "direct", "sequential", "joint", "placebo")
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """One question, asked of every source, target and recipe."""
+
+    source: tuple[str, ...] = ()
+    """Domains to learn from."""
+    target: tuple[str, ...] = ()
+    """Benchmarks to be measured on; settings may follow: lmeval:gsm8k:num_fewshot=0."""
+    suite: str = "mini"
+    """Where short names are looked up, and whose model and budgets are the default."""
+    model: str | None = None
+    """A folder or hub id; None: the suite's."""
+    trainer: tuple[str, ...] = ("sft",)
+    """Recipes: sft, sft:learning_rate=1e-4, sft>grpo."""
+    conditions: tuple[str, ...] = CONDITIONS
+    scorer: tuple[str, ...] = ("cosine", "random", "vocabulary")
+    """How training examples are scored for their influence; none with an empty list."""
+    seeds: tuple[int, ...] = (0, 1, 2)
+    """One training run for each."""
+    train_limit: int | None = None
+    """Examples drawn from each domain; None: as the suite says, or all."""
+    eval_limit: int | None = None
+    """The first items of each target; None: all. For smoke tests only."""
+    query_limit: int = 64
+    """Questions of the target that scorers aim at."""
+    executor: str = "local"
+    jobs: int | None = None
+    """Steps at a time; None: as many as the machine takes."""
+
+
+FIELDS = {field.name: field for field in dataclasses.fields(Experiment)}
+LISTS = ("source", "target", "trainer", "conditions", "scorer", "seeds")
+
+
+def from_mapping(values: Mapping[str, Any], where: str = "experiment") -> Experiment:
+    """Build an experiment from keys as typed: texts with commas, lists, or numbers. UsageError for anything wrong."""
+    known: dict[str, Any] = {}
+    for key, value in values.items():
+        name = key.replace("-", "_")
+        if name not in FIELDS:
+            raise UsageError(f"{where}: unknown key {key!r}{nearest(name, FIELDS)} (known: {', '.join(FIELDS)})")
+        if value is not None:
+            known[name] = _listed(where, name, value) if name in LISTS else value
+    for name in ("train_limit", "eval_limit", "query_limit", "jobs"):
+        if name in known and (not isinstance(known[name], int) or isinstance(known[name], bool) or known[name] < 1):
+            raise UsageError(f"{where}: {name} takes a whole number above 0, not {known[name]!r}")
+    for name in ("suite", "model", "executor"):
+        if name in known and not isinstance(known[name], str):
+            raise UsageError(f"{where}: {name} takes a name, not {known[name]!r}")
+    for condition in known.get("conditions", ()):
+        if condition not in CONDITIONS:
+            raise unknown("condition", condition, CONDITIONS)
+    for name in ("source", "target", "trainer", "conditions", "seeds"):
+        if name in known and not known[name]:
+            raise UsageError(f"{where}: {name} is empty")
+        if len(set(known.get(name, ()))) < len(known.get(name, ())):
+            raise UsageError(f"{where}: {name} names something twice: {', '.join(map(str, known[name]))}")
+    return Experiment(**known)
+
+
+def _listed(where: str, name: str, value: Any) -> tuple[Any, ...]:
+    parts = split(value) if isinstance(value, str) else list(value) if isinstance(value, Sequence) else [value]
+    if name != "seeds":
+        return tuple(str(part) for part in parts)
+    try:
+        return tuple(int(part) for part in parts)
+    except (TypeError, ValueError):
+        raise UsageError(f"{where}: seeds takes whole numbers joined by commas, not {value!r}") from None
+
+
+def split(text: str) -> list[str]:
+    """Split at commas, but keep settings with their name: "sft:rank=8,epochs=2,grpo" is two recipes."""
+    parts: list[str] = []
+    for part in (part.strip() for part in text.split(",")):
+        if parts and "=" in part and ":" not in part.split("=")[0] and "=" in parts[-1]:
+            parts[-1] += f",{part}"
+        elif part:
+            parts.append(part)
+    return parts
+
+
+def spec(text: str) -> tuple[str, dict[str, str]]:
+    """Read NAME[:key=value,...]: the name (which may hold a colon itself) and its settings as typed."""
+    name, colon, tail = text.rpartition(":")
+    if not colon or "=" not in tail:
+        return text, {}
+    settings = {}
+    for part in tail.split(","):
+        key, equals, value = part.partition("=")
+        if not equals or not key.strip() or not value.strip():
+            raise UsageError(f"{text!r}: settings have the form name:key=value,key=value; {part!r} has not")
+        settings[key.strip()] = value.strip()
+    return name, settings
+
+
+def read(path: Path) -> dict[str, Any]:
+    """Read an experiment YAML; UsageError when it is missing, not YAML, or not a mapping."""
+    import yaml
+
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read: {error.strerror}") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path} is not YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(values, dict):
+        raise UsageError(f"{path} holds no experiment: expected keys such as source and target")
+    return values
+
+
+def text(experiment: Experiment) -> str:
+    """Render an experiment as YAML; `xferbench run` on the file asks the same again."""
+    import yaml
+
+    values = {name: list(v) if isinstance(v := getattr(experiment, name), tuple) else v for name in FIELDS}
+    return yaml.safe_dump(values, sort_keys=False, allow_unicode=True)

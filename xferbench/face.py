@@ -1,0 +1,143 @@
+"""What `run` and `analyse` show a person: the loud name of what is measured, progress on stderr, a table on stdout."""
+
+import json
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from xferbench import experiment as experiments
+from xferbench.catalog import load
+from xferbench.errors import UsageError, unknown
+from xferbench.experiment import Experiment
+from xferbench.plan import Plan
+from xferbench.run import Progress, Watch, ask, run
+from xferbench.store import Store
+
+
+def run_command(path: Path | None, flags: Mapping[str, Any], out: Path, dry_run: bool, as_json: bool) -> int:
+    """Do `xferbench run` and return its exit code."""
+    asked = merged(path, flags)
+    catalog = load()
+    for plugin in catalog.plugins:
+        if plugin.broken:
+            print(f"xferbench: plugin {plugin.name} ({plugin.label}) is broken: {plugin.broken}", file=sys.stderr)
+    plan, store = ask(asked, catalog, out)
+    if dry_run:
+        print(dry(plan, store, as_json))
+        return 0
+    _announce(plan)
+    try:
+        with _watching() as watch:
+            results = run(plan, store, catalog, watch)
+    except KeyboardInterrupt:
+        done = sum(store.done(step) for step in plan.steps)
+        print(
+            f"xferbench: stopped; {done} of {len(plan.steps)} steps are done and kept in {out}. "
+            "The same command goes on from there.",
+            file=sys.stderr,
+        )
+        return 130
+    from xferbench.analyse import document
+
+    found = document.document(results)
+    figure = None
+    if results.cells:
+        figure = document.draw(results, found, out / "findings.png")
+    print(json.dumps(found, indent=1, allow_nan=False) if as_json else document.text(found, figure))
+    for row in results.not_done:
+        print(f"xferbench: not done: {row['title']}: {row['why']}", file=sys.stderr)
+    return 1 if results.not_done else 0
+
+
+def merged(path: Path | None, flags: Mapping[str, Any]) -> Experiment:
+    """Merge the flags (which win) over the experiment's YAML, if there is one."""
+    values = {} if path is None else experiments.read(path)
+    asked = experiments.from_mapping(values, str(path) if path else "experiment")
+    given = {key: value for key, value in flags.items() if value is not None}
+    chosen = experiments.from_mapping(given, "run")
+    return Experiment(**{**vars(asked), **{key: getattr(chosen, key) for key in given}})
+
+
+def dry(plan: Plan, store: Store, as_json: bool) -> str:
+    """List the steps of a plan and which are done."""
+    rows = [{"step": step.id, "title": step.title, "done": store.done(step)} for step in plan.steps]
+    if as_json:
+        return json.dumps({"steps": rows, "notes": list(plan.notes)}, indent=1)
+    lines = [f"{'done' if row['done'] else 'to do':6} {row['step']}  {row['title']}" for row in rows]
+    todo = sum(not row["done"] for row in rows)
+    return "\n".join([*lines, *(f"note: {note}" for note in plan.notes), f"{len(rows)} steps, {todo} to do"])
+
+
+def _announce(plan: Plan) -> None:
+    """Say which suite, model and exact names are measured, so that no one takes mini/gpqa for GPQA."""
+    asked = plan.experiment
+    print(
+        f"suite {asked.suite}, model {plan.base.name}: {', '.join(asked.source)} -> {', '.join(asked.target)}",
+        file=sys.stderr,
+    )
+    for name in (name for name in asked.target if name.startswith("mini/")):
+        plain = name.split("/", 1)[1]
+        print(
+            f"NOTE: {plain} is {name} here, a small made-up benchmark; it says nothing of a real model.",
+            file=sys.stderr,
+        )
+    for note in plan.notes:
+        print(f"note: {note}", file=sys.stderr)
+
+
+@contextmanager
+def _watching() -> Iterator[Watch]:
+    """Show progress on a terminal; elsewhere say nothing."""
+    if not sys.stderr.isatty():
+        yield lambda progress: None
+        return
+    from rich.console import Console
+    from rich.live import Live
+
+    with Live(console=Console(stderr=True), refresh_per_second=4, transient=True) as live:
+
+        def show(progress: Progress) -> None:
+            lines = [
+                f"{progress.done}/{progress.total} steps done"
+                + (f", {progress.failed} failed" if progress.failed else "")
+            ]
+            if progress.left is not None:
+                lines[0] += f", about {clock(progress.left)} left"
+            for step, seconds, share in progress.running.values():
+                part = "" if share is None else f" {100 * share:.0f} %"
+                lines.append(f"  {step.title}{part} ({clock(seconds)})")
+            live.update("\n".join(lines))
+
+        yield show
+
+
+def clock(seconds: float) -> str:
+    """Render seconds for a person: 42 s, 3 min 10 s, 2 h 5 min."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
+def analyse_command(
+    what: str, source: Path, as_json: bool, plot: Path | None, scale: str, counts: tuple[str, ...]
+) -> None:
+    """Do `xferbench analyse`."""
+    from xferbench.analyse import menu
+
+    if what not in menu.ANALYSES:
+        raise unknown("analysis", what, menu.ANALYSES)
+    sizes = {}
+    for count in counts:
+        target, equals, n = count.rpartition("=")
+        if not equals or not n.isdigit() or int(n) < 1:
+            raise UsageError(f"--n takes TARGET=ITEMS, not {count!r}")
+        sizes[target] = int(n)
+    analysis = menu.ANALYSES[what](menu.read(source, scale, sizes))
+    if plot is not None:
+        analysis.draw(plot)
+    print(json.dumps(analysis.found, indent=1, allow_nan=False) if as_json else analysis.text())

@@ -1,0 +1,48 @@
+"""Data sets of the Hugging Face hub, with every failure told in one line that says what to do."""
+
+import os
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from xferbench.errors import DataError
+
+
+def rows(path: str, config: str | None = None, split: str = "train", revision: str | None = None) -> Iterator[dict]:
+    """Yield the rows of one split. `path` is a hub id; a folder of that name in the working directory comes first.
+
+    Raises DataError: no network, gated without a token, unknown data set, config or split.
+    """
+    import datasets
+
+    datasets.disable_progress_bars()
+    local = os.path.isdir(path)
+    try:
+        data = datasets.load_dataset(path, config, split=split, revision=None if local else revision)
+    except Exception as error:  # datasets, huggingface_hub, pyarrow and requests each raise their own
+        raise explain(error, {"id": path, "config": config, "split": split}) from error
+    yield from data
+
+
+def explain(error: BaseException, data: Mapping[str, Any]) -> DataError:
+    """Turn any failure to load the data set `data` (id, config, split) into one DataError that says what to do."""
+    name = "/".join(str(data[key]) for key in ("id", "config") if data.get(key)) or "the data set"
+    chain: list[BaseException] = []
+    link: BaseException | None = error
+    while link is not None and link not in chain:
+        chain.append(link)
+        link = link.__cause__ or link.__context__
+    kinds = {type(link).__name__ for link in chain}
+    text = " ".join(str(error).split())[:300]
+    offline = os.environ.get("HF_HUB_OFFLINE", "0") not in ("", "0")
+    if "Gated" in "".join(kinds) or "gated" in text:
+        return DataError(f"{name} is gated: accept its terms on its hub page, then set HF_TOKEN")
+    if "DatasetNotFoundError" in kinds and not offline:
+        return DataError(f"{name} is neither a folder here nor a data set on the hub (or the hub cannot be reached)")
+    reach = {"ConnectionError", "ConnectError", "OfflineModeIsEnabled", "LocalEntryNotFoundError", "MaxRetryError"}
+    if offline or kinds & reach:
+        why = "HF_HUB_OFFLINE is set" if offline else "the hub cannot be reached"
+        return DataError(
+            f"{name} is not on this machine and {why}: fetch it where there is a network "
+            f"(it is then read from the hub's cache), or run from a folder that holds it as ./{data.get('id', 'ID')}"
+        )
+    return DataError(f"{name} (split {data.get('split', '?')}) cannot be loaded: {type(error).__name__}: {text}")

@@ -1,0 +1,104 @@
+"""What `list`, `show` and `plugins` print, straight from the catalog: no torch is loaded for it."""
+
+import inspect
+import json
+from typing import Any
+
+from xferbench.catalog import KINDS, Entry, fields, load, summary
+from xferbench.errors import unknown
+
+
+def kind_of(text: str) -> str:
+    """Accept domain or domains; UsageError for anything else."""
+    kind = text.removesuffix("s")
+    if kind not in KINDS:
+        raise unknown("kind", text, [f"{kind}s" for kind in KINDS])
+    return kind
+
+
+def listing(text: str, as_json: bool) -> str:
+    """List all of one kind: name, one line, plugin, fields with their defaults."""
+    kind = kind_of(text)
+    catalog = load()
+    rows = [_row(kind, name, catalog.entry(kind, name)) for name in catalog.names(kind)]
+    if as_json:
+        return json.dumps(rows, indent=1, default=str)
+    if not rows:
+        return f"no {kind}s"
+    wide = max(len(row["name"]) for row in rows)
+    lines = []
+    for row in rows:
+        lines.append(f"{row['name']:{wide}}  {row['summary']}  [{row['plugin']}]")
+        if row["fields"]:
+            shown = ", ".join(f"{key}={value}" for key, value in row["fields"].items())
+            lines.append(f"{'':{wide}}  {shown}")
+    if kind == "target":
+        lines.append(f"{'lmeval:NAME':{wide}}  any task of lm-eval by its own name")
+    return "\n".join(lines)
+
+
+def about(text: str, name: str, as_json: bool) -> str:
+    """Show everything about one thing."""
+    kind = kind_of(text)
+    catalog = load()
+    if kind in ("domain", "target") and name not in catalog.names(kind):
+        for suite in catalog.names("suite"):
+            names = getattr(catalog.entry("suite", suite).value, f"{kind}s")
+            name = names.get(name, name)
+    entry = catalog.entry(kind, name)
+    row = _row(kind, name, entry) | _more(kind, entry)
+    if as_json:
+        return json.dumps(row, indent=1, default=str)
+    lines = []
+    for key, value in row.items():
+        if isinstance(value, dict):
+            lines.append(f"{key}:")
+            lines += [f"  {k}: {v}" for k, v in value.items()]
+        elif value not in (None, ""):
+            lines.append(f"{key}: {value}")
+    return "\n".join(lines)
+
+
+def _row(kind: str, name: str, entry: Entry) -> dict[str, Any]:
+    row: dict[str, Any] = {"name": name, "summary": summary(entry.value), "plugin": entry.plugin.label}
+    row["fields"] = {} if kind in ("domain", "suite") else fields(entry.value)
+    if kind in ("domain", "target"):
+        data = entry.value.data
+        row |= {"licence": data.get("licence"), "gated": bool(data.get("gated", False))}
+    return row
+
+
+def _more(kind: str, entry: Entry) -> dict[str, Any]:
+    value = entry.value
+    found: dict[str, Any] = {"kind": kind, "module": entry.plugin.module}
+    for key in ("version", "group", "domain", "task", "stream", "model", "train_limit", "eval_limit"):
+        if hasattr(value, key) and not isinstance(value, type):
+            found[key] = getattr(value, key)
+    for key in ("data", "domains", "targets", "trainers"):
+        if getattr(value, key, None) and not isinstance(value, type):
+            found[key] = dict(getattr(value, key))
+    if kind == "domain":
+        found["reward"] = "verifiable" if value.reward else None
+        found["source file"] = inspect.getsourcefile(value.examples)
+    elif isinstance(value, type):
+        found["source file"] = inspect.getsourcefile(value)
+        found["about"] = inspect.getdoc(value)
+    return found
+
+
+def plugin_listing(as_json: bool) -> str:
+    """List every plugin, broken ones with the reason."""
+    plugins = load().plugins
+    if as_json:
+        keys = ("name", "package", "version", "module", "hooks", "provides", "broken")
+        return json.dumps(
+            [{**{k: getattr(p, k) for k in keys}, "seconds": round(p.seconds, 4)} for p in plugins], indent=1
+        )
+    lines = []
+    for plugin in plugins:
+        what = ", ".join(
+            f"{len(names)} {kind}{'s' if len(names) > 1 else ''}" for kind, names in plugin.provides.items()
+        )
+        state = f"BROKEN: {plugin.broken}" if plugin.broken else what
+        lines.append(f"{plugin.name:12} {plugin.label:24} {1000 * plugin.seconds:6.0f} ms  {state}")
+    return "\n".join(lines)

@@ -1,0 +1,297 @@
+"""The one file that knows lm-eval: any of its tasks, ours or a stock one, as a target.
+
+lm-eval is used as a library, with the facts of its version 0.4.13 in mind: its response cache is not keyed by the
+model (never used here), its index of tasks takes seconds (YAML files are loaded by path instead), it reseeds the
+global generators (ours are put back), and it returns nothing when LOCAL_RANK is set (scrubbed for the call).
+"""
+
+import hashlib
+import json
+import logging
+import math
+import os
+import random
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, ClassVar
+
+from xferbench.api import Example, Item, Measurement
+from xferbench.errors import DataError, PluginError, UsageError, unknown
+from xferbench.hub import explain
+from xferbench.models import Model
+from xferbench.progress import report_progress
+
+SCHEDULER = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT", "SLURM_PROCID")
+
+
+@dataclass(frozen=True)
+class LmEvalTask:
+    """A target that lm-eval measures: a task YAML of a plugin, or a stock task by its own name."""
+
+    settable: ClassVar[tuple[str, ...]] = ("metric", "filter", "num_fewshot", "batch_size")
+    name: str
+    task: str
+    """The path of a task YAML, or the name of a task that lm-eval ships."""
+    group: str = "other"
+    version: str = "1"
+    domain: str | None = None
+    """The domain that DIRECT trains on."""
+    summary: str = ""
+    data: Mapping[str, Any] = field(default_factory=dict)
+    metric: str | None = None
+    """The metric that counts; None: the first that the task lists."""
+    filter: str | None = None
+    """The filter of lm-eval that counts; None: the first that the task lists."""
+    num_fewshot: int | None = None
+    """Solved examples put before each question; None: as the task says."""
+    batch_size: int = 32
+    """Prompts a batch, fixed, since it can move the last digits."""
+    ask: Callable[[int | None], Sequence[Example]] | None = None
+    """Returns held-out questions for scorers to aim at; None: the task's own validation, training or test questions."""
+
+    def fingerprint(self) -> str:
+        """Hash the YAML, what it includes, the Python beside it, and the settings that change a score."""
+        path = self._path()
+        total = hashlib.sha256(path.read_bytes())
+        for beside in sorted(path.parent.glob("*.py")):
+            total.update(beside.read_bytes())
+        for included in re.findall(r"^include:\s*(\S+)", path.read_text(encoding="utf-8"), re.M):
+            if (path.parent / included).is_file():
+                total.update((path.parent / included).read_bytes())
+        total.update(json.dumps([getattr(self, key) for key in ("version", *self.settable)]).encode())
+        return total.hexdigest()
+
+    def check(self, tokenizer: Any, context: int, limit: int | None) -> None:
+        """Raise DataError when the data cannot be had, there are no items, or an item does not fit the context."""
+        task = self._build()
+        _requests(task, tokenizer, limit)
+        longest, over = 0, 0
+        for request in task.instances:
+            tokens = len(tokenizer(str(request.args[0]))["input_ids"])
+            if isinstance(request.args[1], dict):
+                tokens += int(request.args[1].get("max_gen_toks", 256))
+            else:
+                tokens += len(tokenizer(str(request.args[1]), add_special_tokens=False)["input_ids"])
+            longest, over = max(longest, tokens), over + (tokens > context)
+        if not task.instances:
+            raise DataError(f"target {self.name} has no items")
+        if over:
+            shots = task.config.num_fewshot
+            fewer = f", or fewer examples in the prompt ({self.name}:num_fewshot=0)" if shots else ""
+            raise DataError(
+                f"target {self.name}: {over} of {len(task.instances)} requests need up to {longest} tokens, "
+                f"the model takes {context}: choose a model with a longer context{fewer}"
+            )
+
+    def measure(self, model: Model, limit: int | None) -> Measurement:
+        """Score `model` on the first `limit` items (None: all), as lm-eval itself would."""
+        from lm_eval import simple_evaluate
+
+        task = self._build()
+        with _undisturbed():
+            found = simple_evaluate(
+                model=_lm(model, self.batch_size),
+                tasks=[task],
+                task_manager=_manager(),
+                limit=limit,
+                num_fewshot=self.num_fewshot,
+                bootstrap_iters=0,
+                apply_chat_template=bool(getattr(model.tokenizer, "chat_template", None)),
+                log_samples=True,
+            )
+        if found is None:
+            raise PluginError(
+                f"lm-eval returned nothing for {self.name}: it thinks that it is one of several processes"
+            )
+        (samples,) = found["samples"].values()
+        return self._measurement(samples, task)
+
+    def queries(self, limit: int | None) -> Sequence[Example]:
+        """Return questions with their answers: from the plugin, or the task's validation, training or test split."""
+        if self.ask is not None:
+            return self.ask(limit)
+        task = self._build()
+        docs = next(
+            d()
+            for has, d in (
+                (task.has_validation_docs(), task.validation_docs),
+                (task.has_training_docs(), task.training_docs),
+                (True, task.test_docs),
+            )
+            if has
+        )
+        found = []
+        for number, doc in enumerate(docs):
+            if limit is not None and number >= limit:
+                break
+            found.append(Example(f"{self.name}-{number}", str(task.doc_to_text(doc)), _answer(task, doc), self.name))
+        return found
+
+    def _path(self) -> Path:
+        path = Path(self.task)
+        return path if path.suffix in (".yaml", ".yml") else stock()[self.task]
+
+    def _build(self) -> Any:
+        """Load the task: the YAML by its path, so that a broken one is an error and not merely absent."""
+        path = self._path()
+        if not path.is_file():
+            raise PluginError(f"target {self.name}: no such task file {path}")
+        with _undisturbed():
+            try:
+                tasks = _manager().load([str(path)])["tasks"]
+            except Exception as error:
+                raise self._cause(error) from error
+        if len(tasks) != 1:
+            raise UsageError(
+                f"target {self.name} is a group of {len(tasks)} tasks; name one: {', '.join(list(tasks)[:8])}"
+            )
+        (task,) = tasks.values()
+        if self.num_fewshot is not None:
+            task.set_config(key="num_fewshot", value=self.num_fewshot)
+        elif task.config.num_fewshot is None:
+            task.set_config(key="num_fewshot", value=0)
+        task.set_fewshot_seed(seed=1234)
+        return task
+
+    def _cause(self, error: Exception) -> Exception:
+        text = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+        if isinstance(error, DataError):
+            return error
+        if isinstance(error, (TypeError, KeyError, AttributeError, ModuleNotFoundError)):
+            return PluginError(f"target {self.name}: the task {self._path().name} cannot be loaded: {text}")
+        import yaml
+
+        found = re.search(r"^dataset_path:\s*(\S+)", self._path().read_text(encoding="utf-8"), re.M)
+        if isinstance(error, yaml.YAMLError):
+            return PluginError(f"target {self.name}: {self._path().name} is not valid YAML: {text}")
+        return explain(error, self.data or {"id": found[1] if found else self.name})
+
+    def _measurement(self, samples: list[dict[str, Any]], task: Any) -> Measurement:
+        known = list(dict.fromkeys(name for row in samples[:1] for name in row["metrics"]))
+        filters = list(dict.fromkeys(row["filter"] for row in samples))
+        metric, chosen = self.metric or known[0], self.filter or filters[0]
+        if metric not in known:
+            raise unknown(f"metric of {self.name}", metric, known)
+        if chosen not in filters:
+            raise unknown(f"filter of {self.name}", chosen, filters)
+        if not all(isinstance(row[metric], (int, float)) for row in samples):
+            raise UsageError(f"target {self.name}: metric {metric} has no score for each item; choose one of {known}")
+        seen: Counter[tuple[str, str]] = Counter()
+        items = []
+        for row in sorted((row for row in samples if row["filter"] == chosen), key=lambda row: row["doc_id"]):
+            doc = row["doc"]
+            name = str(doc["id"]) if isinstance(doc, dict) and "id" in doc else row["doc_hash"][:16]
+            prompt = row["prompt_hash"][:16]
+            seen[name, prompt] += 1
+            name += f"#{seen[name, prompt]}" if seen[name, prompt] > 1 else ""
+            items.append(Item(name, prompt, float(row[metric])))
+        if not items:
+            raise DataError(f"target {self.name} has no items")
+        n = len(items)
+        mean = math.fsum(item.score for item in items) / n
+        spread = math.fsum((item.score - mean) ** 2 for item in items)
+        return Measurement(metric, mean, math.sqrt(spread / max(1, n - 1) / n), n, tuple(items))
+
+
+def stock() -> dict[str, Path]:
+    """Map each task that lm-eval ships to its YAML, by the files' own `task:` lines (its index takes 6-17 s)."""
+    spec = find_spec("lm_eval")
+    if spec is None or spec.origin is None:
+        raise UsageError("lm-eval is not installed: pip install lm_eval")
+    found: dict[str, Path] = {}
+    for path in sorted((Path(spec.origin).parent / "tasks").rglob("*.yaml")):
+        text = path.read_text(encoding="utf-8", errors="replace")
+        if match := re.search(r"""^["']?task["']?:\s*["']?([\w\-.]+)["']?\s*$""", text, re.M):
+            found.setdefault(match[1], path)
+    return found
+
+
+def stock_target(name: str) -> LmEvalTask:
+    """Return the target `lmeval:NAME`: the task that lm-eval ships under that name."""
+    task = name.removeprefix("lmeval:")
+    if task not in (known := stock()):
+        raise unknown("lm-eval task", task, known)
+    return LmEvalTask(name, task, summary=f"the lm-eval task {task}, as it is", data={"lm_eval": task})
+
+
+def _answer(task: Any, doc: Any) -> str:
+    target = task.doc_to_target(doc)
+    if task.OUTPUT_TYPE == "multiple_choice":
+        choices = task.doc_to_choice(doc)
+        target = choices[target] if isinstance(target, int) else target
+    return str(target[0] if isinstance(target, (list, tuple)) else target)
+
+
+def _manager() -> Any:
+    from lm_eval.tasks import TaskManager
+
+    return TaskManager(include_defaults=False)
+
+
+def _requests(task: Any, tokenizer: Any, limit: int | None) -> None:
+    chat = bool(getattr(tokenizer, "chat_template", None))
+
+    def render(turns: list[dict[str, str]], add_generation_prompt: bool = True) -> str:
+        return str(tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=add_generation_prompt))
+
+    with _undisturbed():
+        task.build_all_requests(
+            limit=limit,
+            rank=0,
+            world_size=1,
+            apply_chat_template=chat,
+            fewshot_as_multiturn=chat,
+            chat_template=render if chat else None,
+        )
+
+
+def _lm(model: Model, batch_size: int) -> Any:
+    """Wrap a loaded model for lm-eval; its own progress bars are replaced by report_progress."""
+    from lm_eval.models.huggingface import HFLM
+
+    class Wrapped(HFLM):
+        def loglikelihood(self, requests: Any, disable_tqdm: bool = True) -> Any:
+            return self._reported(super().loglikelihood, requests)
+
+        def generate_until(self, requests: Any, disable_tqdm: bool = True) -> Any:
+            return self._reported(super().generate_until, requests)
+
+        def _reported(self, answer: Any, requests: Any) -> Any:
+            report_progress(0, len(requests))
+            found = answer(requests, disable_tqdm=True)
+            report_progress(len(requests), len(requests))
+            return found
+
+    return Wrapped(
+        pretrained=model.network,
+        tokenizer=model.tokenizer,
+        batch_size=batch_size,
+        max_length=model.context,
+        backend="causal",
+    )
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Keep lm-eval from changing the process: its seeding, its logging, and a scheduler's variables that break it."""
+    import numpy
+    import torch
+
+    before = random.getstate(), numpy.random.get_state(), torch.get_rng_state()
+    away = {key: os.environ.pop(key) for key in SCHEDULER if key in os.environ}
+    logger = logging.getLogger("lm_eval")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
+        os.environ.update(away)
+        random.setstate(before[0])
+        numpy.random.set_state(before[1])
+        torch.set_rng_state(before[2])

@@ -1,0 +1,105 @@
+"""The rows that a run writes and that every analysis reads: the only thing the two wings of the house share.
+
+DIR/results.jsonl holds one JSON object a line, each with a "kind": `run` (one line, what was asked), `cell` (one
+measured condition), `attribution` (one scorer on one pair), `not_done` (a step that failed, and why).
+DIR/items/<step>.jsonl.gz holds one line for each test item: {"id", "prompt", "score"}; "prompt" is a hash, no text.
+"""
+
+import gzip
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from xferbench.errors import UsageError
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One condition, measured on one target with one training seed. Values are fractions."""
+
+    condition: str
+    """baseline | transfer | direct | sequential | joint | placebo"""
+    curriculum: str
+    """What was trained on: "" for the baseline, "mini/math", "mini/math>mini/science", ..."""
+    recipe: str
+    """The trainers, as typed: sft, grpo, sft>grpo."""
+    source: str
+    target: str
+    seed: int | None
+    """None where nothing was trained (the baseline, measured once a target)."""
+    metric: str
+    value: float
+    stderr: float
+    n: int
+    step: str
+    """The id of the evaluation step, which is also the name of its items file."""
+    cost: Mapping[str, float | None] = field(default_factory=dict)
+    """seconds, tokens, flops of the training and the evaluation behind this cell."""
+
+
+@dataclass
+class Results:
+    """All rows of one run, read back."""
+
+    run: dict[str, Any]
+    cells: list[Cell]
+    attribution: list[dict[str, Any]]
+    not_done: list[dict[str, Any]]
+    root: Path | None = None
+
+    def items(self, step: str) -> dict[tuple[str, str], float]:
+        """Return {(item id, prompt hash): score} of one evaluation step, in the order of the file."""
+        if self.root is None:
+            return {}
+        return read_items(self.root / "items" / f"{step}.jsonl.gz")
+
+
+def read_items(path: Path) -> dict[tuple[str, str], float]:
+    """Read one items file."""
+    with gzip.open(path, "rt", encoding="utf-8") as lines:
+        rows = [json.loads(line) for line in lines]
+    return {(row["id"], row["prompt"]): float(row["score"]) for row in rows}
+
+
+def write_items(path: Path, items: Iterable[Mapping[str, Any]]) -> None:
+    """Write one items file; the same items give the same bytes (no time stamp in the gzip header)."""
+    text = "".join(json.dumps(dict(item), sort_keys=True) + "\n" for item in items)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(gzip.compress(text.encode(), mtime=0))
+
+
+def write(root: Path, results: Results) -> None:
+    """Write results.jsonl of a run folder: whole or not at all."""
+    rows = [{"kind": "run", **results.run}]
+    rows += [{"kind": "cell", **asdict(cell)} for cell in results.cells]
+    rows += [{"kind": "attribution", **row} for row in results.attribution]
+    rows += [{"kind": "not_done", **row} for row in results.not_done]
+    text = "".join(json.dumps(row, sort_keys=True, allow_nan=False) + "\n" for row in rows)
+    part = root / "results.jsonl.part"
+    part.write_text(text, encoding="utf-8")
+    part.replace(root / "results.jsonl")
+
+
+def read(root: Path) -> Results:
+    """Read the rows of a run folder or board; UsageError when there are none or a line is not a row."""
+    path = root / "results.jsonl"
+    if not path.is_file():
+        raise UsageError(f"{root}: no results.jsonl here; is this the --out folder of a run?")
+    found = Results({}, [], [], [], root)
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+        try:
+            row = json.loads(line)
+            kind = row.pop("kind")
+            if kind == "run":
+                found.run = row
+            elif kind == "cell":
+                found.cells.append(Cell(**row))
+            elif kind in ("attribution", "not_done"):
+                getattr(found, kind).append(row)
+            else:
+                raise ValueError(f"kind {kind!r}")
+        except (ValueError, KeyError, TypeError) as error:
+            raise UsageError(f"{path}:{number}: not a row of results: {error}") from None
+    return found

@@ -1,0 +1,227 @@
+"""Steps as values: train, evaluate, attribute. A step's id is the hash of its content, so equal work is done once.
+
+The content holds only what changes the numbers: data fingerprints, resolved settings (defaults included), versions and
+seeds. Where a model lies, how many jobs run, and on what device, do not belong to it. Steps nest: the content of a step
+names the id of the training beneath it, so an id changes when anything below does.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, ClassVar
+
+VERSION = 1
+"""Of the content's form. Raising it makes every stored step stale."""
+
+
+@dataclass(frozen=True)
+class Base:
+    """The base model: its name as the user gave it, its folder here, and the fingerprint that is its identity."""
+
+    name: str
+    folder: str
+    fingerprint: str
+
+
+@dataclass(frozen=True)
+class Named:
+    """Something a plugin provides, with its resolved settings and the version that provided it."""
+
+    name: str
+    settings: Mapping[str, Any]
+    version: str
+
+
+@dataclass(frozen=True)
+class Data:
+    """The examples drawn from one domain; `treatment` "shuffled" gives each prompt the answer of another."""
+
+    domain: str
+    n: int
+    fingerprint: str
+    version: str
+    treatment: str = ""
+
+    @property
+    def label(self) -> str:
+        """The domain as a curriculum writes it: mini/math, or mini/math~shuffled."""
+        return f"{self.domain}~{self.treatment}" if self.treatment else self.domain
+
+
+def _identity(kind: str, content: Mapping[str, Any]) -> str:
+    text = json.dumps({"kind": kind, "form": VERSION, **content}, sort_keys=True)
+    return f"{kind}-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
+
+
+@dataclass(frozen=True)
+class Train:
+    """Train on `data` from `start` (None: from the base model) with one seed."""
+
+    base: Base
+    start: "Train | None"
+    trainer: Named
+    data: tuple[Data, ...]
+    seed: int
+    libraries: Mapping[str, str] = field(default_factory=dict)
+    kind: ClassVar[str] = "train"
+
+    @cached_property
+    def id(self) -> str:
+        """The kind and the hash of the content."""
+        return _identity(self.kind, self.content())
+
+    @property
+    def curriculum(self) -> str:
+        """What was trained on so far: mini/math>mini/science."""
+        stage = "+".join(data.label for data in self.data)
+        if self.start is None or self.start.data == self.data:  # the same stage again, by the recipe's next trainer
+            return stage if self.start is None else self.start.curriculum
+        return f"{self.start.curriculum}>{stage}"
+
+    @property
+    def recipe(self) -> str:
+        """The trainers of the last stage: sft, or sft>grpo."""
+        again = self.start is not None and self.start.data == self.data
+        return f"{self.start.recipe}>{self.trainer.name}" if again and self.start else self.trainer.name
+
+    @property
+    def needs(self) -> tuple["Train", ...]:
+        """The steps that must be done before."""
+        return (self.start,) if self.start else ()
+
+    @property
+    def title(self) -> str:
+        """One line for people."""
+        return f"train {self.curriculum} by {self.recipe}, seed {self.seed}"
+
+    def content(self) -> dict[str, Any]:
+        """Return what the id is the hash of."""
+        return {
+            "base": self.base.fingerprint,
+            "start": self.start.id if self.start else None,
+            "trainer": vars(self.trainer),
+            "data": [vars(data) for data in self.data],
+            "seed": self.seed,
+            "libraries": dict(self.libraries),
+        }
+
+
+@dataclass(frozen=True)
+class Evaluate:
+    """Measure the base model (train None) or a trained one on a target."""
+
+    base: Base
+    train: Train | None
+    target: Named
+    limit: int | None
+    libraries: Mapping[str, str] = field(default_factory=dict)
+    kind: ClassVar[str] = "evaluate"
+
+    @cached_property
+    def id(self) -> str:
+        """The kind and the hash of the content."""
+        return _identity(self.kind, self.content())
+
+    @property
+    def needs(self) -> tuple[Train, ...]:
+        """The steps that must be done before."""
+        return (self.train,) if self.train else ()
+
+    @property
+    def title(self) -> str:
+        """One line for people."""
+        what = f"{self.train.curriculum}, seed {self.train.seed}," if self.train else "the base model"
+        return f"evaluate {what} on {self.target.name}"
+
+    def content(self) -> dict[str, Any]:
+        """Return what the id is the hash of."""
+        return {
+            "base": self.base.fingerprint,
+            "train": self.train.id if self.train else None,
+            "target": vars(self.target),
+            "limit": self.limit,
+            "libraries": dict(self.libraries),
+        }
+
+
+@dataclass(frozen=True)
+class Attribute:
+    """Score each example of `data` for its influence on `target`, at a checkpoint."""
+
+    base: Base
+    train: Train | None
+    scorer: Named
+    data: Data
+    target: Named
+    queries: int | None
+    libraries: Mapping[str, str] = field(default_factory=dict)
+    kind: ClassVar[str] = "attribute"
+
+    @cached_property
+    def id(self) -> str:
+        """The kind and the hash of the content."""
+        return _identity(self.kind, self.content())
+
+    @property
+    def needs(self) -> tuple[Train, ...]:
+        """The steps that must be done before."""
+        return (self.train,) if self.train else ()
+
+    @property
+    def title(self) -> str:
+        """One line for people."""
+        return f"attribute {self.target.name} to {self.data.label} by {self.scorer.name}"
+
+    def content(self) -> dict[str, Any]:
+        """Return what the id is the hash of."""
+        return {
+            "base": self.base.fingerprint,
+            "train": self.train.id if self.train else None,
+            "scorer": vars(self.scorer),
+            "data": vars(self.data),
+            "target": vars(self.target),
+            "queries": self.queries,
+            "libraries": dict(self.libraries),
+        }
+
+
+Step = Train | Evaluate | Attribute
+
+
+def to_json(step: Step) -> dict[str, Any]:
+    """Return the step as plain JSON: all it takes to do it again, and its id."""
+    whole: dict[str, Any] = {"kind": step.kind, "id": step.id, "base": vars(step.base), **_fields(step)}
+    return whole
+
+
+def _fields(step: Step) -> dict[str, Any]:
+    shown: dict[str, Any] = {}
+    for name in step.__dataclass_fields__:
+        value = getattr(step, name)
+        if isinstance(value, Train):
+            shown[name] = to_json(value)
+        elif isinstance(value, tuple):
+            shown[name] = [vars(data) for data in value]
+        elif isinstance(value, (Named, Data, Base)):
+            shown[name] = dict(vars(value))
+        else:
+            shown[name] = dict(value) if isinstance(value, Mapping) else value
+    return shown
+
+
+def from_json(row: Mapping[str, Any]) -> Step:
+    """Read back what to_json wrote."""
+    libraries, base = dict(row["libraries"]), Base(**row["base"])
+    if row["kind"] == "train":
+        start = from_json(row["start"]) if row["start"] else None
+        assert start is None or isinstance(start, Train)
+        stage = tuple(Data(**data) for data in row["data"])
+        return Train(base, start, Named(**row["trainer"]), stage, row["seed"], libraries)
+    train = from_json(row["train"]) if row["train"] else None
+    assert train is None or isinstance(train, Train)
+    if row["kind"] == "evaluate":
+        return Evaluate(base, train, Named(**row["target"]), row["limit"], libraries)
+    scorer, data, target = Named(**row["scorer"]), Data(**row["data"]), Named(**row["target"])
+    return Attribute(base, train, scorer, data, target, row["queries"], libraries)

@@ -1,0 +1,46 @@
+"""Train: a trainer turns examples into a checkpoint; what came out is checked before anyone measures it."""
+
+import json
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from xferbench.api import Checkpoint, Example, Reward, Trainer
+from xferbench.errors import PluginError, StepError
+
+LOGGED = ("tokens", "steps", "flops", "dropped", "cut")
+"""Tokens learnt from (repeats counted), optimiser steps, floating-point operations; examples left out, and cut."""
+
+
+def train(
+    trainer: Trainer, start: Checkpoint, examples: Sequence[Example], reward: Reward | None, out: Path, seed: int
+) -> tuple[Checkpoint, dict[str, Any]]:
+    """Train in folder `out`; return the checkpoint and what it cost: seconds, and what the trainer logged (LOGGED).
+
+    A trainer logs by writing training.jsonl into `out`: a curve, and these keys in the last line.
+    Raises StepError when weights are not finite, PluginError when the trainer returned no checkpoint of its own.
+    """
+    began = time.perf_counter()
+    checkpoint = trainer.train(start, examples, reward, out, seed)
+    seconds = time.perf_counter() - began
+    if not isinstance(checkpoint, Checkpoint):
+        raise PluginError(f"trainer {trainer.name} returned {checkpoint!r}, not a Checkpoint")
+    if checkpoint == start:
+        raise PluginError(f"trainer {trainer.name} returned the checkpoint that it started from")
+    _finite(Path(checkpoint.adapter or checkpoint.base))
+    cost: dict[str, Any] = {"seconds": round(seconds, 3), **dict.fromkeys(LOGGED)}
+    log = out / "training.jsonl"
+    if log.is_file():
+        rows = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
+        cost |= {key: rows[-1][key] for key in LOGGED if rows and key in rows[-1]}
+    return checkpoint, cost
+
+
+def _finite(folder: Path) -> None:
+    from safetensors.torch import load_file
+
+    for path in sorted(folder.glob("*.safetensors")):
+        for name, weight in load_file(path).items():
+            if not bool(weight.isfinite().all()):
+                raise StepError(f"training diverged: {name} is not finite; lower the learning rate")
