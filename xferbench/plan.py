@@ -117,6 +117,7 @@ class _Planner:
             stages = self._stages(condition, source, text)
             if stages is None:
                 continue
+            self._judgeable(stages, trainers)
             for seed in self.asked.seeds if stages else (None,):
                 step = Evaluate(
                     self.base, self._train(stages, trainers, seed), target, self.asked.eval_limit, _versions(MEASURING)
@@ -144,6 +145,14 @@ class _Planner:
             self._note(f"{source} is what DIRECT trains on for {text}: sequential and joint are left out")
             return None
         return ((a,), (b,)) if condition == "sequential" else (tuple(sorted((a, b), key=lambda d: d.domain)),)
+
+    def _judgeable(self, stages: tuple[tuple[Data, ...], ...], trainers: tuple[Named, ...]) -> None:
+        """Refuse a trainer that learns from rewards on a domain that has none."""
+        for trainer in trainers:
+            if getattr(self.catalog.entry("trainer", trainer.name).value, "needs_reward", False):
+                for domain in (data.domain for stage in stages for data in stage):
+                    if self.catalog.entry("domain", domain).value.reward is None:
+                        raise UsageError(f"trainer {trainer.name} learns from rewards, and domain {domain} has none")
 
     def direct(self, text: str) -> str | None:
         """Return the domain that DIRECT trains on for a target as typed."""

@@ -1,0 +1,101 @@
+"""What every trl trainer of ours begins and ends with: the network with its adapter, the saved checkpoint, the log."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from peft import LoraConfig, get_peft_model
+from transformers import TrainerCallback, set_seed
+
+from xferbench import Checkpoint, Model, load, report_progress
+
+
+class Settings(Protocol):
+    """The fields that every trainer of this kind has."""
+
+    lora: bool
+    rank: int
+    alpha: int
+    rslora: bool
+    dropout: float
+    target_modules: str
+    learning_rate: float
+    schedule: str
+    warmup: float
+    weight_decay: float
+
+
+def begin(settings: Settings, start: Checkpoint, seed: int) -> Model:
+    """Load `start` ready to be trained: with a fresh adapter, with its own taken further, or with all weights free."""
+    set_seed(seed)  # before the adapter is made: its first weights are drawn here
+    model = load(start, trainable=settings.lora and start.adapter is not None)
+    network = model.network
+    if settings.lora and start.adapter is None:
+        network = get_peft_model(network, _lora(settings))
+    elif not settings.lora:
+        network = network.merge_and_unload() if start.adapter is not None else network
+        network.requires_grad_(True)
+    return Model(network.train(), model.tokenizer, start)
+
+
+def _lora(settings: Settings) -> LoraConfig:
+    chosen = settings.target_modules
+    return LoraConfig(
+        r=settings.rank,
+        lora_alpha=settings.alpha,
+        lora_dropout=settings.dropout,
+        target_modules=chosen if chosen == "all-linear" else chosen.split("|"),
+        use_rslora=settings.rslora,
+        task_type="CAUSAL_LM",
+    )
+
+
+def common(settings: Settings, out: Path, seed: int) -> dict[str, Any]:
+    """Return the training arguments that do not depend on the method."""
+    cuda = torch.cuda.is_available()
+    return {
+        "output_dir": str(out / "trainer"),
+        "learning_rate": settings.learning_rate,
+        "lr_scheduler_type": settings.schedule,
+        "warmup_steps": settings.warmup,
+        "weight_decay": settings.weight_decay,
+        "bf16": cuda and torch.cuda.is_bf16_supported(),
+        "use_cpu": not cuda,
+        "seed": seed,
+        "data_seed": seed,
+        "save_strategy": "no",
+        "report_to": "none",
+        "disable_tqdm": True,
+    }
+
+
+def save(settings: Settings, model: Model, out: Path) -> Checkpoint:
+    """Save the adapter, or the whole model with its tokenizer, and return the checkpoint."""
+    folder = out / ("adapter" if settings.lora else "model")
+    model.network.save_pretrained(folder)
+    if settings.lora:
+        return Checkpoint(model.checkpoint.base, str(folder))
+    model.tokenizer.save_pretrained(folder)
+    return Checkpoint(str(folder))
+
+
+def spent(settings: Settings, model: Model, steps: int, tokens: int) -> dict[str, int]:
+    """Return steps, tokens and flops: 6 a parameter and token, 4 with LoRA, which needs no gradients of weights."""
+    flops = (4 if settings.lora else 6) * model.network.num_parameters() * tokens
+    return {"steps": steps, "tokens": tokens, "flops": flops}
+
+
+def log(rows: Sequence[Mapping[str, Any]], last: Mapping[str, Any], out: Path) -> None:
+    """Write training.jsonl: the curve, and last what was spent and what did not fit."""
+    text = "".join(json.dumps(dict(row)) + "\n" for row in [*rows, last])
+    (out / "training.jsonl").write_text(text, encoding="utf-8")
+
+
+class Report(TrainerCallback):
+    """Tells the step's progress."""
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """Report after each optimiser step."""
+        report_progress(state.global_step, state.max_steps)
