@@ -43,7 +43,7 @@ def run_command(path: Path | None, flags: Mapping[str, Any], out: Path, dry_run:
 
     found = document.document(results)
     figure = None
-    if results.cells:
+    if found["findings"]:
         figure = document.draw(results, found, out / "findings.png")
     print(json.dumps(found, indent=1, allow_nan=False) if as_json else document.text(found, figure))
     for row in results.not_done:

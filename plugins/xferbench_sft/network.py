@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from peft import LoraConfig, get_peft_model
@@ -12,19 +12,9 @@ from transformers import TrainerCallback, set_seed
 from xferbench import Checkpoint, Model, load, report_progress
 
 
-class Settings(Protocol):
-    """The fields that every trainer of this kind has."""
-
-    lora: bool
-    rank: int
-    alpha: int
-    rslora: bool
-    dropout: float
-    target_modules: str
-    learning_rate: float
-    schedule: str
-    warmup: float
-    weight_decay: float
+Settings = Any
+"""A trainer's dataclass with the fields lora, rank, alpha, rslora, dropout, target_modules (what is trained) and
+learning_rate, schedule, warmup, weight_decay (how)."""
 
 
 def begin(settings: Settings, start: Checkpoint, seed: int) -> Model:
