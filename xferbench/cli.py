@@ -86,8 +86,8 @@ def main(debug: bool) -> None:
 @click.option("--executor", metavar="NAME", help="Where steps run (default: local).")
 @click.option("--jobs", type=click.IntRange(1), help="Steps at a time (default: as many as the machine takes).")
 @click.option("--dry-run", is_flag=True, help="Show the steps, and which are done; do nothing.")
-@click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
-def run(experiment: Path | None, out: Path, dry_run: bool, as_json: bool, **flags: Any) -> None:
+@click.option("--json", is_flag=True, help="Print the findings as JSON.")
+def run(experiment: Path | None, out: Path, dry_run: bool, json: bool, **flags: Any) -> None:
     """Train, measure beside the controls, score the examples, and print what helps.
 
     \b
@@ -98,13 +98,13 @@ def run(experiment: Path | None, out: Path, dry_run: bool, as_json: bool, **flag
     """
     from xferbench.face import run_command
 
-    click.get_current_context().exit(run_command(experiment, flags, out, dry_run, as_json))
+    click.get_current_context().exit(run_command(experiment, flags, out, dry_run, json))
 
 
 @main.command("list")
 @click.argument("kind", metavar="[" + "|".join(KINDS) + "]")
-@click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
-def list_(kind: str, as_json: bool) -> None:
+@click.option("--json", is_flag=True, help="Print as JSON.")
+def list_(kind: str, json: bool) -> None:
     """List what plugins provide, one line each.
 
     \b
@@ -113,14 +113,14 @@ def list_(kind: str, as_json: bool) -> None:
     """
     from xferbench.listing import listing
 
-    click.echo(listing(kind, as_json))
+    click.echo(listing(kind, json))
 
 
 @main.command()
 @click.argument("kind")
 @click.argument("name")
-@click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
-def show(kind: str, name: str, as_json: bool) -> None:
+@click.option("--json", is_flag=True, help="Print as JSON.")
+def show(kind: str, name: str, json: bool) -> None:
     """Show everything about one domain, trainer, scorer, target, suite or executor.
 
     \b
@@ -129,12 +129,12 @@ def show(kind: str, name: str, as_json: bool) -> None:
     """
     from xferbench.listing import about
 
-    click.echo(about(kind, name, as_json))
+    click.echo(about(kind, name, json))
 
 
 @main.command()
-@click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
-def plugins(as_json: bool) -> None:
+@click.option("--json", is_flag=True, help="Print as JSON.")
+def plugins(json: bool) -> None:
     """List every plugin with its version, hooks, time to load, and what is broken.
 
     \b
@@ -143,13 +143,13 @@ def plugins(as_json: bool) -> None:
     """
     from xferbench.listing import plugin_listing
 
-    click.echo(plugin_listing(as_json))
+    click.echo(plugin_listing(json))
 
 
 @main.command()
 @click.argument("directory", type=click.Path(path_type=Path), default=Path("runs"))
-@click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
-def status(directory: Path, as_json: bool) -> None:
+@click.option("--json", is_flag=True, help="Print as JSON.")
+def status(directory: Path, json: bool) -> None:
     """Show the steps of a run: done, running, failed, waiting.
 
     \b
@@ -157,17 +157,17 @@ def status(directory: Path, as_json: bool) -> None:
     """
     from xferbench.status import status_text
 
-    click.echo(status_text(directory, as_json))
+    click.echo(status_text(directory, json))
 
 
 @main.command()
 @click.argument("what")
 @click.argument("source", metavar="DIR_OR_TABLE.csv", type=click.Path(path_type=Path))
-@click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
+@click.option("--json", is_flag=True, help="Print as JSON.")
 @click.option("--plot", type=click.Path(path_type=Path), help="Draw into FILE.png or FILE.svg.")
 @click.option("--scale", type=click.Choice(["points", "fraction"]), default="points", help="Of a table's values.")
-@click.option("--n", "counts", multiple=True, metavar="TARGET=ITEMS", help="Items of a target of a table.")
-def analyse(what: str, source: Path, as_json: bool, plot: Path | None, scale: str, counts: tuple[str, ...]) -> None:
+@click.option("--n", multiple=True, metavar="TARGET=ITEMS", help="Items of a target of a table.")
+def analyse(what: str, source: Path, json: bool, plot: Path | None, scale: str, n: tuple[str, ...]) -> None:
     """Analyse a run's folder, or a table from elsewhere.
 
     \b
@@ -176,12 +176,12 @@ def analyse(what: str, source: Path, as_json: bool, plot: Path | None, scale: st
     """
     from xferbench.face import analyse_command
 
-    analyse_command(what, source, as_json, plot, scale, counts)
+    analyse_command(what, source, as_json, plot, scale, n)
 
 
 @main.command()
-@click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
-def doctor(as_json: bool) -> None:
+@click.option("--json", is_flag=True, help="Print as JSON.")
+def doctor(json: bool) -> None:
     """Check versions, devices, hub access and plugins; say what would fail and how to mend it.
 
     \b
@@ -189,7 +189,7 @@ def doctor(as_json: bool) -> None:
     """
     from xferbench.doctor import examine
 
-    text, healthy = examine(as_json)
+    text, healthy = examine(json)
     click.echo(text)
     sys.exit(0 if healthy else 1)
 

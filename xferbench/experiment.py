@@ -1,7 +1,8 @@
 """An experiment: what is asked, from flags or a YAML file, as one frozen value. An unknown key is refused."""
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -72,13 +73,14 @@ def from_mapping(values: Mapping[str, Any], where: str = "experiment") -> Experi
 
 
 def _listed(where: str, name: str, value: Any) -> tuple[Any, ...]:
-    parts = split(value) if isinstance(value, str) else list(value) if isinstance(value, Sequence) else [value]
+    parts = split(value) if isinstance(value, str) else list(value) if isinstance(value, (list, tuple)) else [value]
     if name != "seeds":
-        return tuple(str(part) for part in parts)
-    try:
-        return tuple(int(part) for part in parts)
-    except (TypeError, ValueError):
-        raise UsageError(f"{where}: seeds takes whole numbers joined by commas, not {value!r}") from None
+        if not all(isinstance(part, str) for part in parts):
+            raise UsageError(f"{where}: {name} takes names, not {value!r}")
+        return tuple(parts)
+    if any(isinstance(part, bool) or not re.fullmatch(r"\s*\d+\s*", str(part)) for part in parts):
+        raise UsageError(f"{where}: seeds takes whole numbers from 0, joined by commas, not {value!r}")
+    return tuple(int(part) for part in parts)
 
 
 def split(text: str) -> list[str]:
