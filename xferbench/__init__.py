@@ -17,6 +17,7 @@ _HOME = {
         "Executor",
         "Item",
         "Measurement",
+        "Reward",
         "Scorer",
         "Suite",
         "Target",

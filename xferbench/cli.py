@@ -176,7 +176,7 @@ def analyse(what: str, source: Path, json: bool, plot: Path | None, scale: str, 
     """
     from xferbench.face import analyse_command
 
-    analyse_command(what, source, as_json, plot, scale, n)
+    analyse_command(what, source, json, plot, scale, n)
 
 
 @main.command()

@@ -5,8 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from xferbench import Checkpoint, Example, UsageError, hookimpl
-from xferbench.api import Reward
+from xferbench import Checkpoint, Example, Reward, UsageError, hookimpl
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,7 @@ from datasets import Dataset
 from trl import GRPOConfig, GRPOTrainer
 from xferbench_sft.network import Report, begin, common, log, save, spent
 
-from xferbench import Checkpoint, DataError, Example, StepError, encode
-from xferbench.api import Reward
+from xferbench import Checkpoint, DataError, Example, Reward, StepError, encode
 from xferbench_grpo.judge import Judge
 
 if TYPE_CHECKING:

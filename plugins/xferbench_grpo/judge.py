@@ -5,8 +5,7 @@ from collections.abc import Sequence
 from statistics import fmean, pstdev
 from typing import Any
 
-from xferbench import Example
-from xferbench.api import Reward
+from xferbench import Example, Reward
 
 
 class Judge:

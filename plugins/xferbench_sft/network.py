@@ -11,7 +11,6 @@ from transformers import TrainerCallback, set_seed
 
 from xferbench import Checkpoint, Model, load, report_progress
 
-
 Settings = Any
 """A trainer's dataclass with the fields lora, rank, alpha, rslora, dropout, target_modules (what is trained) and
 learning_rate, schedule, warmup, weight_decay (how)."""
