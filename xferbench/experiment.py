@@ -37,6 +37,8 @@ class Experiment:
     """The first items of each target; None: all. For smoke tests only."""
     query_limit: int = 64
     """Questions of the target that scorers aim at."""
+    score_at: str = "transfer"
+    """The checkpoint at which examples are scored: transfer (after training on the source) or baseline."""
     executor: str = "local"
     jobs: int | None = None
     """Steps at a time; None: as many as the machine takes."""
@@ -58,9 +60,11 @@ def from_mapping(values: Mapping[str, Any], where: str = "experiment") -> Experi
     for name in ("train_limit", "eval_limit", "query_limit", "jobs"):
         if name in known and (not isinstance(known[name], int) or isinstance(known[name], bool) or known[name] < 1):
             raise UsageError(f"{where}: {name} takes a whole number above 0, not {known[name]!r}")
-    for name in ("suite", "model", "executor"):
+    for name in ("suite", "model", "executor", "score_at"):
         if name in known and not isinstance(known[name], str):
             raise UsageError(f"{where}: {name} takes a name, not {known[name]!r}")
+    if known.get("score_at", "transfer") not in ("transfer", "baseline"):
+        raise unknown("checkpoint to score at", known["score_at"], ("transfer", "baseline"))
     for condition in known.get("conditions", ()):
         if condition not in CONDITIONS:
             raise unknown("condition", condition, CONDITIONS)

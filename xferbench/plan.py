@@ -177,11 +177,13 @@ class _Planner:
     def _attributions(
         self, source: str, target: Named, trainers: tuple[Named, ...], scorers: list[Named]
     ) -> list[Attribute]:
-        """Scores are taken where training on the source ended, with the first seed."""
+        """Scores are taken where training on the source ended, with the first seed, or at the base model."""
         if not scorers:
             return []
         data = self._data(source)
-        at = self._train(((data,),), trainers, self.asked.seeds[0])
+        at = None
+        if self.asked.score_at == "transfer":
+            at = self._train(((data,),), trainers, self.asked.seeds[0])
         versions = _versions(MEASURING)
         return [Attribute(self.base, at, scorer, data, target, self.asked.query_limit, versions) for scorer in scorers]
 
