@@ -83,6 +83,7 @@ def main(debug: bool) -> None:
 @click.option(
     "--out", type=click.Path(path_type=Path), default=Path("runs"), show_default=True, help="Where results go."
 )
+@click.option("--score-at", metavar="NAME", help="Score examples at transfer (default) or at baseline.")
 @click.option("--executor", metavar="NAME", help="Where steps run (default: local).")
 @click.option("--jobs", type=click.IntRange(1), help="Steps at a time (default: as many as the machine takes).")
 @click.option("--dry-run", is_flag=True, help="Show the steps, and which are done; do nothing.")
