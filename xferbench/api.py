@@ -142,3 +142,5 @@ class Suite:
     train_limit: int | None = None
     eval_limit: int | None = None
     summary: str = ""
+    caution: str = ""
+    """What a reader of its numbers must know; said aloud with every run."""

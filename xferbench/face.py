@@ -71,20 +71,14 @@ def dry(plan: Plan, store: Store, as_json: bool) -> str:
 
 
 def _announce(plan: Plan) -> None:
-    """Say which suite, model and exact names are measured, so that no one takes mini/gpqa for GPQA."""
+    """Say which suite, model and exact names are measured, so that nobody takes a suite's benchmark for another."""
     asked = plan.experiment
     print(
         f"suite {asked.suite}, model {plan.base.name}: {', '.join(asked.source)} -> {', '.join(asked.target)}",
         file=sys.stderr,
     )
-    for name in (name for name in asked.target if name.startswith("mini/")):
-        plain = name.split("/", 1)[1]
-        print(
-            f"NOTE: {plain} is {name} here, a small made-up benchmark; it says nothing of a real model.",
-            file=sys.stderr,
-        )
     for note in plan.notes:
-        print(f"note: {note}", file=sys.stderr)
+        print(f"NOTE: {note}", file=sys.stderr)
 
 
 @contextmanager

@@ -30,7 +30,7 @@ def text(found: dict[str, Any], figure: Path | None = None) -> str:
     """Render the object for a terminal: what was measured, the table of findings, the scorers, where the files lie."""
     model = found["model"] or {}
     parts = [f"suite {found['suite']}, model {model.get('name')}" if found["suite"] else "a table from elsewhere"]
-    parts += [f"note: {note}" for note in found["notes"] or []]
+    parts += [f"NOTE: {note}" for note in found["notes"] or []]
     parts += ["", table.text(found["findings"]), ""]
     if found["attribution"]:
         parts += [_attribution(found["attribution"], found["agreement"]), ""]

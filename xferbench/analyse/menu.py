@@ -1,0 +1,79 @@
+"""What `xferbench analyse` offers: each analysis reads a run's folder or a table from elsewhere, and answers alike."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from xferbench import results as rows
+from xferbench.analyse import agreement as agreements
+from xferbench.analyse import document, index, order, traits, wide
+from xferbench.errors import UsageError
+from xferbench.results import Results
+
+
+@dataclass(frozen=True)
+class Source:
+    """What is analysed: the rows of a run, or a table; each can be had as the other."""
+
+    results: Results
+    table: wide.Wide
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """An answer: plain JSON, the same as text, and as a picture."""
+
+    found: Any
+    text: Callable[[], str]
+    draw: Callable[[Path], object]
+
+
+def read(path: Path, scale: str, items: Mapping[str, int]) -> Source:
+    """Read the folder of a run, or a wide CSV; UsageError when it is neither."""
+    if path.is_dir():
+        found = rows.read(path)
+        return Source(found, wide.of(found))
+    if not path.is_file():
+        raise UsageError(f"{path} is neither the folder of a run nor a CSV table")
+    table = wide.read(path, scale, items)
+    return Source(wide.results(table), table)
+
+
+def transfer(source: Source) -> Analysis:
+    """Gains, efficiency, labels: what `run` prints."""
+    found = document.document(source.results)
+    return Analysis(found, lambda: document.text(found), lambda path: document.draw(source.results, found, path))
+
+
+def agreement(source: Source) -> Analysis:
+    """Whether the scorers foretell the measured gains."""
+    found = agreements.agreement(source.results)
+    return Analysis(found, lambda: agreements.text(found), lambda path: agreements.draw(found, path))
+
+
+def orders(source: Source) -> Analysis:
+    """Order sensitivity, interference, mixing, strategies."""
+    found = order.order(source.results)
+    return Analysis(found, lambda: order.text(found), lambda path: order.draw(found, path))
+
+
+def indices(source: Source) -> Analysis:
+    """The Transferability Index, version 2."""
+    found = index.index(source.table)
+    return Analysis(found, lambda: index.text(found), lambda path: index.draw(found, path))
+
+
+def components(source: Source) -> Analysis:
+    """Latent traits: principal components beside what chance explains."""
+    found = traits.traits(source.table)
+    return Analysis(found, lambda: traits.text(found), lambda path: traits.draw(found, path))
+
+
+ANALYSES: dict[str, Callable[[Source], Analysis]] = {
+    "agreement": agreement,
+    "index": indices,
+    "order": orders,
+    "traits": components,
+    "transfer": transfer,
+}
