@@ -7,7 +7,7 @@ can take a name of theirs.
 import dataclasses
 import os
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from importlib.metadata import EntryPoint, entry_points
@@ -18,7 +18,8 @@ import pluggy
 
 from xferbench import hookspecs
 from xferbench.api import Domain, Suite
-from xferbench.errors import PluginError, UsageError, XferbenchError, unknown
+from xferbench.errors import PluginError, UsageError, XferbenchError, nearest, unknown
+from xferbench.settings import convert, fields
 
 KINDS = ("domain", "trainer", "scorer", "target", "suite", "executor")
 
@@ -80,67 +81,11 @@ class Catalog:
         typed = {}
         for key, given in settings.items():
             if key not in known:
-                from xferbench.errors import nearest
-
                 raise UsageError(
                     f"{kind} {name} has no setting {key!r}{nearest(key, known)} (it has: {', '.join(known) or 'none'})"
                 )
             typed[key] = convert(f"{kind} {name}: {key}", given, known[key])
         return value(**typed) if isinstance(value, type) else dataclasses.replace(value, **typed)
-
-
-def fields(value: Any) -> dict[str, Any]:
-    """Return {setting: default} of a trainer, scorer or executor class, or of a target."""
-    settable = getattr(value, "settable", None)
-    if not dataclasses.is_dataclass(value):
-        return {}
-    found = {}
-    for one in dataclasses.fields(value):
-        if isinstance(value, type):
-            made = one.default_factory() if one.default_factory is not dataclasses.MISSING else one.default
-            found[one.name] = made
-        elif settable is not None and one.name in settable:
-            found[one.name] = getattr(value, one.name)
-    return found
-
-
-def convert(what: str, given: Any, default: Any) -> Any:
-    """Turn a setting as typed ("1e-4", "true", "none") into a value of the same type as the default."""
-    if not isinstance(given, str):
-        if default is not None and given is not None and not isinstance(given, _like(default)):
-            raise UsageError(f"{what} takes {_kind(default)}, not {given!r}")
-        return float(given) if isinstance(default, float) and given is not None else given
-    if isinstance(default, str):
-        return given
-    if given.lower() in ("none", "null"):
-        return None
-    if given.lower() in ("true", "false"):
-        if default is None or isinstance(default, bool):
-            return given.lower() == "true"
-    elif not isinstance(default, bool):
-        for number in (float,) if isinstance(default, float) else (int, float) if default is None else (int,):
-            try:
-                return number(given)
-            except ValueError:
-                continue
-        if default is None:
-            return given
-        if isinstance(default, tuple):
-            return tuple(given.split("|"))
-    raise UsageError(f"{what} takes {_kind(default)}, not {given!r}")
-
-
-def _like(default: Any) -> tuple[type, ...]:
-    if isinstance(default, bool):
-        return (bool,)
-    if isinstance(default, float):
-        return (float, int)
-    return (tuple, list) if isinstance(default, tuple) else (type(default),)
-
-
-def _kind(default: Any) -> str:
-    names = {bool: "true or false", int: "a whole number", float: "a number", str: "a text", tuple: "names joined by |"}
-    return names.get(type(default), "a value")
 
 
 @lru_cache(maxsize=1)
@@ -158,7 +103,7 @@ def load() -> Catalog:
         started = time.perf_counter()
         try:
             add(catalog, plugin, point.load())
-        except Exception as error:  # anything at all may be wrong with a stranger's module
+        except (Exception, SystemExit) as error:  # anything at all may be wrong with a stranger's module
             plugin.broken = _line(error)
         plugin.seconds = time.perf_counter() - started
         catalog.plugins.append(plugin)
@@ -186,7 +131,10 @@ def add(catalog: Catalog, plugin: Plugin, module: ModuleType | object) -> None:
     new: list[tuple[str, str, Any]] = []
     for hook in plugin.hooks:
         kind = hook.removeprefix("provide_").removesuffix("s")
-        for values in getattr(manager.hook, hook)():
+        given = getattr(manager.hook, hook)()
+        if not given:
+            raise PluginError(f"{hook} returned nothing; is a return or yield missing?")
+        for values in given:
             new += [(kind, _named(kind, hook, value), value) for value in values]
     for kind, name, _ in new:
         if name in catalog.entries[kind]:
@@ -238,8 +186,3 @@ def summary(value: Any) -> str:
     """Return one line about a provided thing: its summary, or the first line of its docstring."""
     text = getattr(value, "summary", "") or (getattr(value, "__doc__", "") or "")
     return text.strip().splitlines()[0] if text.strip() else ""
-
-
-def listed(values: Iterable[str]) -> str:
-    """Join names for a person."""
-    return ", ".join(values) or "none"

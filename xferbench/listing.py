@@ -4,8 +4,9 @@ import inspect
 import json
 from typing import Any
 
-from xferbench.catalog import KINDS, Entry, fields, load, summary
+from xferbench.catalog import KINDS, Entry, load, summary
 from xferbench.errors import unknown
+from xferbench.settings import fields
 
 
 def kind_of(text: str) -> str:

@@ -9,10 +9,11 @@ from typing import Any
 
 from xferbench import models
 from xferbench.api import Suite
-from xferbench.catalog import Catalog, fields
+from xferbench.catalog import Catalog
 from xferbench.draw import draw, fingerprint
 from xferbench.errors import UsageError, unknown
 from xferbench.experiment import Experiment, spec
+from xferbench.settings import fields
 from xferbench.steps import Attribute, Base, Data, Evaluate, Named, Step, Train
 
 TRAINING = ("torch", "transformers", "peft", "trl")

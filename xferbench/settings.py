@@ -1,0 +1,61 @@
+"""Settings: the fields of a trainer, scorer, executor or target, and how what a user types becomes their values."""
+
+import dataclasses
+import math
+from typing import Any
+
+from xferbench.errors import UsageError
+
+KINDS = {bool: "true or false", int: "a whole number", float: "a number", str: "a text", tuple: "names joined by |"}
+
+
+def fields(value: Any) -> dict[str, Any]:
+    """Return {setting: default} of a trainer, scorer or executor class, or of a target (what its `settable` names)."""
+    if not dataclasses.is_dataclass(value):
+        return {}
+    if not isinstance(value, type):
+        return {name: getattr(value, name) for name in getattr(value, "settable", ())}
+    missing = dataclasses.MISSING
+    return {
+        one.name: one.default_factory() if one.default_factory is not missing else one.default
+        for one in dataclasses.fields(value)
+    }
+
+
+def convert(what: str, given: Any, default: Any) -> Any:
+    """Turn a setting as typed ("1e-4", "true") or as stored into a value of the default's type.
+
+    A default of None says that the setting may be left out: then "none" gives None, and anything else a number, a
+    truth or a text. UsageError, naming `what`, when it is of another kind or not finite.
+    """
+    if default is None:
+        return _guess(given)
+    try:
+        if isinstance(default, bool):
+            return {"true": True, "false": False}[str(given).lower()]
+        if isinstance(default, tuple):
+            return tuple(given.split("|")) if isinstance(given, str) else tuple(given)
+        if isinstance(given, bool) or (isinstance(default, str) and not isinstance(given, str)):
+            raise ValueError
+        if isinstance(default, int) and isinstance(given, float) and not given.is_integer():
+            raise ValueError
+        made = type(default)(given)
+        if isinstance(made, float) and not math.isfinite(made):
+            raise ValueError
+        return made
+    except (KeyError, TypeError, ValueError):
+        raise UsageError(f"{what} takes {KINDS.get(type(default), 'a value')}, not {given!r}") from None
+
+
+def _guess(given: Any) -> Any:
+    if not isinstance(given, str):
+        return given
+    word = given.lower()
+    if word in ("none", "null", "true", "false"):
+        return {"true": True, "false": False}.get(word)
+    for number in (int, float):
+        try:
+            return number(given)
+        except ValueError:
+            continue
+    return given
