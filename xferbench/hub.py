@@ -23,26 +23,39 @@ def rows(path: str, config: str | None = None, split: str = "train", revision: s
     yield from data
 
 
-def explain(error: BaseException, data: Mapping[str, Any]) -> DataError:
-    """Turn any failure to load the data set `data` (id, config, split) into one DataError that says what to do."""
-    name = "/".join(str(data[key]) for key in ("id", "config") if data.get(key)) or "the data set"
-    chain: list[BaseException] = []
+UNREACHED = {"ConnectionError", "ConnectError", "OfflineModeIsEnabled", "LocalEntryNotFoundError", "MaxRetryError"}
+MISSING = {"DatasetNotFoundError", "DataFilesNotFoundError", "DatasetGenerationError", "FileNotFoundError"}
+
+
+def causes(error: BaseException) -> set[str]:
+    """Return the type names of an error and of all that it came from."""
+    found: list[BaseException] = []
     link: BaseException | None = error
-    while link is not None and link not in chain:
-        chain.append(link)
+    while link is not None and link not in found:
+        found.append(link)
         link = link.__cause__ or link.__context__
-    kinds = {type(link).__name__ for link in chain}
+    return {type(link).__name__ for link in found}
+
+
+def concerns_data(error: BaseException) -> bool:
+    """Tell whether an error is of the kind that data sets and the hub raise, and not a mistake in somebody's code."""
+    return any("Gated" in name for name in causes(error)) or bool(causes(error) & (UNREACHED | MISSING))
+
+
+def explain(error: BaseException, data: Mapping[str, Any]) -> DataError:
+    """Turn a failure to load the data set `data` (id, config, split) into one DataError that says what to do."""
+    name = "/".join(str(data[key]) for key in ("id", "config") if data.get(key)) or "the data set"
+    kinds = causes(error)
     text = " ".join(str(error).split())[:300]
     offline = os.environ.get("HF_HUB_OFFLINE", "0") not in ("", "0")
-    if "Gated" in "".join(kinds) or "gated" in text:
+    if any("Gated" in kind for kind in kinds) or "gated" in text:
         return DataError(f"{name} is gated: accept its terms on its hub page, then set HF_TOKEN")
-    if "DatasetNotFoundError" in kinds and not offline:
-        return DataError(f"{name} is neither a folder here nor a data set on the hub (or the hub cannot be reached)")
-    reach = {"ConnectionError", "ConnectError", "OfflineModeIsEnabled", "LocalEntryNotFoundError", "MaxRetryError"}
-    if offline or kinds & reach:
+    if kinds & UNREACHED or (offline and "DatasetNotFoundError" in kinds):
         why = "HF_HUB_OFFLINE is set" if offline else "the hub cannot be reached"
         return DataError(
             f"{name} is not on this machine and {why}: fetch it where there is a network "
             f"(it is then read from the hub's cache), or run from a folder that holds it as ./{data.get('id', 'ID')}"
         )
+    if "DatasetNotFoundError" in kinds:
+        return DataError(f"{name} is neither a folder here nor a data set on the hub (or the hub cannot be reached)")
     return DataError(f"{name} (split {data.get('split', '?')}) cannot be loaded: {type(error).__name__}: {text}")

@@ -21,8 +21,8 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from xferbench.api import Example, Item, Measurement
-from xferbench.errors import DataError, PluginError, UsageError, unknown
-from xferbench.hub import explain
+from xferbench.errors import DataError, PluginError, UsageError, XferbenchError, unknown
+from xferbench.hub import concerns_data, explain
 from xferbench.models import Model
 from xferbench.progress import report_progress
 
@@ -158,18 +158,18 @@ class LmEvalTask:
         task.set_fewshot_seed(seed=1234)
         return task
 
-    def _cause(self, error: Exception) -> Exception:
-        text = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
-        if isinstance(error, DataError):
-            return error
-        if isinstance(error, (TypeError, KeyError, AttributeError, ModuleNotFoundError)):
-            return PluginError(f"target {self.name}: the task {self._path().name} cannot be loaded: {text}")
+    def _cause(self, error: Exception) -> XferbenchError:
         import yaml
 
-        found = re.search(r"^dataset_path:\s*(\S+)", self._path().read_text(encoding="utf-8"), re.M)
-        if isinstance(error, yaml.YAMLError):
-            return PluginError(f"target {self.name}: {self._path().name} is not valid YAML: {text}")
-        return explain(error, self.data or {"id": found[1] if found else self.name})
+        if isinstance(error, XferbenchError):
+            return error
+        path = self._path()
+        if concerns_data(error):
+            found = re.search(r"^dataset_path:\s*(\S+)", path.read_text(encoding="utf-8"), re.M)
+            return explain(error, self.data or {"id": found[1] if found else self.name})
+        text = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+        what = "is not valid YAML" if isinstance(error, yaml.YAMLError) else "cannot be loaded"
+        return PluginError(f"target {self.name}: the task {path.name} {what}: {text}")
 
     def _measurement(self, samples: list[dict[str, Any]], task: Any) -> Measurement:
         known = list(dict.fromkeys(name for row in samples[:1] for name in row["metrics"]))
