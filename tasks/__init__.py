@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from xferbench import Example, LmEvalTask, hookimpl
+from xferbench_mini.worlds import VERSION
 
 HERE = Path(__file__).parent
 
@@ -22,6 +23,7 @@ def _mini(name: str, domain: str, summary: str) -> LmEvalTask:
         name=f"mini/{name}",
         task=str(HERE / "mini" / f"mini_{name}.yaml"),
         group="mini",
+        version=VERSION,
         domain=f"mini/{domain}",
         summary=summary,
         data={"id": "made by xferbench_mini", "licence": "Apache-2.0", "n": 500},

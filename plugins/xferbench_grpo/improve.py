@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 from datasets import Dataset
 from trl import GRPOConfig, GRPOTrainer
-from xferbench_sft.network import Report, begin, common, log, save, spent
 
 from xferbench import Checkpoint, DataError, Example, Reward, StepError, encode
 from xferbench_grpo.judge import Judge
+from xferbench_sft.network import Report, begin, common, log, save, spent
 
 if TYPE_CHECKING:
     from xferbench_grpo import GRPO

@@ -28,7 +28,7 @@ CELL = _object(
         "metric": {"type": "string"},
         "value": {"type": "number"},
         "stderr": {"type": "number"},
-        "n": {"type": "integer", "minimum": 1},
+        "n": {"type": "integer", "minimum": 0},
         "step": {"type": "string"},
         "cost": {"type": "object"},
     }

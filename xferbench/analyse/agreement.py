@@ -1,0 +1,204 @@
+"""Does a scorer foretell transfer? Its predictions against the measured gains, over all pairs of a run."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from xferbench.analyse.figure import canvas, dots, save
+from xferbench.analyse.pairing import Pair, number, pairs
+from xferbench.analyse.qap import qap
+from xferbench.analyse.rank import (
+    kendall,
+    kendall_interval,
+    ndcg,
+    regret,
+    spearman,
+    spearman_interval,
+    trusted,
+)
+from xferbench.analyse.table import grid
+from xferbench.errors import UsageError
+from xferbench.results import Results
+
+Matrix = NDArray[np.float64]
+FEWEST = 4
+NUMBERS = (
+    "spearman", "low", "high", "kendall", "kendall_low", "kendall_high", "cluster_low", "cluster_high", "p_qap",
+    "p_floor", "top1", "top1_chance", "regret1", "regret1_chance", "regret3", "ndcg",
+)  # fmt: skip
+
+
+def agreement(results: Results, *, resamples: int = 10_000, seed: int = 0) -> list[dict[str, Any]]:
+    """Return one row for each scorer and recipe: rank agreement of predicted and measured gain, ready for JSON.
+
+    Predicted: the mean score of a source toward a target; measured: mean transfer - baseline (a fraction). Cells whose
+    source is what direct trains on are left out. spearman with its Bonett-Wright interval (low, high; cells taken as
+    independent) and the percentile interval of a bootstrap over sources (cluster_low, cluster_high); p_qap: see `qap`.
+    top1: share of targets whose best source was named; regret1, regret3: what trusting the best 1 or 3 costs, mean over
+    targets; *_chance: what a random order scores. Undefined numbers are None, beside a reason.
+    """
+    rows = []
+    groups = pairs(results)
+    for scorer in dict.fromkeys(str(row["scorer"]) for row in results.attribution):
+        for recipe in dict.fromkeys(pair.recipe for pair in groups):
+            table = _table(results, [pair for pair in groups if pair.recipe == recipe], scorer)
+            rows.append({"scorer": scorer, "recipe": recipe, **_compare(*table, resamples, seed)})
+    return rows
+
+
+def _table(results: Results, groups: list[Pair], scorer: str) -> tuple[list[str], list[str], Matrix, Matrix, bool]:
+    """Sources, targets, predicted and measured (sources, targets; NaN: none), and whether both are one set."""
+    sources = list(dict.fromkeys(pair.source for pair in groups))
+    targets = list(dict.fromkeys(pair.target for pair in groups))
+    predicted = np.full((len(sources), len(targets)), np.nan)
+    measured = predicted.copy()
+    scores: dict[tuple[str, str], list[float]] = {}
+    for row in results.attribution:
+        if row["scorer"] == scorer and row.get("mean") is not None:
+            scores.setdefault((row["source"], row["target"]), []).append(float(row["mean"]))
+    own: dict[str, str] = {}
+    for pair in groups:
+        at = sources.index(pair.source), targets.index(pair.target)
+        if (pair.source, pair.target) in scores:
+            predicted[at] = np.mean(scores[pair.source, pair.target])
+        trained = pair.curriculum("transfer")
+        if trained is not None and trained == pair.curriculum("direct"):
+            own[pair.source] = pair.target
+        elif trained is not None and pair.cells["baseline"]:
+            base = np.mean([cell.value for cell in pair.cells["baseline"].values()])
+            measured[at] = np.mean([cell.value for cell in pair.cells["transfer"].values()]) - base
+    square = len(sources) == len(targets) == len(own) == len(set(own.values()))
+    if square:
+        order = [targets.index(own[source]) for source in sources]
+        targets, predicted, measured = [targets[i] for i in order], predicted[:, order], measured[:, order]
+        np.fill_diagonal(predicted, np.nan)
+    return sources, targets, predicted, measured, square
+
+
+def _compare(
+    sources: list[str], targets: list[str], predicted: Matrix, measured: Matrix, square: bool, resamples: int, seed: int
+) -> dict[str, Any]:
+    used = np.isfinite(predicted) & np.isfinite(measured)
+    points = [
+        {"source": sources[i], "target": targets[j], "predicted": number(x), "measured": number(y)}
+        for (i, j), x, y in zip(np.argwhere(used), predicted[used], measured[used], strict=True)
+    ]
+    found: dict[str, Any] = dict.fromkeys(NUMBERS)
+    found |= {"permuted": None, "cells": len(points), "reason": None, "by_target": {}, "points": points}
+    x, y = predicted[used], measured[used]
+    if len(points) < FEWEST:
+        found["reason"] = f"{len(points)} cells are both predicted and measured; it takes {FEWEST}"
+        return found
+    rho = spearman(x, y)
+    if rho is None:
+        found["reason"] = "all predictions are equal" if np.ptp(x) == 0 else "all measured gains are equal"
+        return found
+    low, high = spearman_interval(rho, len(x)) or (None, None)
+    tau = kendall(x, y)
+    tau_low, tau_high = (kendall_interval(tau, len(x)) if tau is not None else None) or (None, None)
+    cluster = _cluster(predicted, measured, min(resamples, 2000), seed) or (None, None)
+    luck = qap(predicted, measured, square, resamples, seed)
+    found |= {
+        "spearman": number(rho), "low": number(low), "high": number(high), "kendall": number(tau),
+        "kendall_low": number(tau_low), "kendall_high": number(tau_high),
+        "cluster_low": number(cluster[0]), "cluster_high": number(cluster[1]),
+    }  # fmt: skip
+    if luck is not None:
+        found |= {"p_qap": number(luck.p), "p_floor": number(luck.floor), "permuted": luck.permuted}
+        if luck.floor > 0.05:
+            found["reason"] = f"p_qap cannot fall below {luck.floor:.3g}: too few sources"
+    found |= _choices(targets, predicted, measured)
+    return found
+
+
+def _choices(targets: list[str], predicted: Matrix, measured: Matrix) -> dict[str, Any]:
+    """What choosing a source by the prediction brings, mean over the targets with at least two sources."""
+    rows: dict[str, list[float]] = {}
+    by_target: dict[str, float | None] = {}
+    for j, target in enumerate(targets):
+        used = np.isfinite(predicted[:, j]) & np.isfinite(measured[:, j])
+        x, y = predicted[used, j], measured[used, j]
+        if len(x) < 2:
+            continue
+        by_target[target] = number(spearman(x, y))
+        gain = ndcg(x, y)
+        best = y == y.max()
+        new = {
+            "top1": float(best[trusted(x, y)[0]]), "top1_chance": float(best.mean()), "regret1": regret(x, y),
+            "regret1_chance": float(y.max() - y.mean()),
+        } | ({"regret3": regret(x, y, 3)} if len(x) > 3 else {}) | ({} if gain is None else {"ndcg": gain})  # fmt: skip
+        for name, value in new.items():
+            rows.setdefault(name, []).append(value)
+    return {name: number(np.mean(values)) for name, values in rows.items()} | {"by_target": by_target}
+
+
+def _cluster(predicted: Matrix, measured: Matrix, resamples: int, seed: int) -> tuple[float, float] | None:
+    """Percentile interval of rho over sources drawn with replacement; None with fewer than four sources."""
+    k = len(predicted)
+    rng = np.random.default_rng(seed)
+    draws = []
+    for _ in range(resamples if k >= 4 else 0):
+        rows = rng.integers(0, k, k)
+        x, y = predicted[rows], measured[rows]
+        used = np.isfinite(x) & np.isfinite(y)
+        rho = spearman(x[used], y[used]) if used.any() else None
+        if rho is not None:
+            draws.append(rho)
+    if len(draws) < 100:
+        return None
+    low, high = np.quantile(draws, [0.025, 0.975])
+    return float(low), float(high)
+
+
+def text(found: Sequence[Mapping[str, Any]]) -> str:
+    """The scorers side by side, best first: what each foretells, and what choosing by it costs (points)."""
+    if not found:
+        return "no scorer was run"
+    heads = ["scorer", "recipe", "cells", "Spearman", "95 %", "QAP p", "Kendall", "top-1", "regret@1", "NDCG"]
+    rows, notes = [], []
+    for row in sorted(found, key=lambda row: (2.0 if row["spearman"] is None else -row["spearman"], row["scorer"])):
+        ends = "." if row["low"] is None else f"[{row['low']:+.2f}, {row['high']:+.2f}]"
+        shown = [_shown(row[name], form) for name, form in (("p_qap", ".3f"), ("kendall", "+.2f"), ("top1", ".0%"))]
+        cost = None if row["regret1"] is None else 100 * row["regret1"]
+        shown += [_shown(cost, ".1f"), _shown(row["ndcg"], ".2f")]
+        rows.append([row["scorer"], row["recipe"], str(row["cells"]), _shown(row["spearman"], "+.2f"), ends, *shown])
+        if row["reason"]:
+            notes.append(f"{row['scorer']}: {row['reason']}.")
+    lines = [grid([heads, *rows], ["left"] * 2 + ["right"] * 8), ""]
+    lines.append(
+        "Rank correlation of predicted and measured gain; 95 %: as if cells were independent; QAP p: labels permuted;"
+    )
+    lines.append("top-1: targets whose best source was named; regret@1: points lost by training on the source named.")
+    chance = [row for row in found if row["top1_chance"] is not None]
+    if chance:
+        best, lost = chance[0]["top1_chance"], 100 * chance[0]["regret1_chance"]
+        lines.append(f"A random choice of source: top-1 {best:.0%}, regret@1 {lost:.1f}.")
+    return "\n".join([*lines, *dict.fromkeys(notes)])
+
+
+def _shown(value: float | None, form: str) -> str:
+    return "." if value is None else format(value, form)
+
+
+def draw(found: Sequence[Mapping[str, Any]], path: Path) -> None:
+    """Draw predicted against measured gain, one panel a scorer and recipe."""
+    shown = [row for row in found if row["points"]]
+    if not shown:
+        raise UsageError("there is nothing to draw: no pair was both predicted and measured")
+    columns = min(len(shown), 3)
+    rows = -(-len(shown) // columns)
+    figure, axes = canvas(rows, columns, (4.4 * columns, 3.8 * rows))
+    for axis, row in zip(axes, shown, strict=False):
+        names = [f"{p['source'].rpartition('/')[2]} → {p['target'].rpartition('/')[2]}" for p in row["points"]]
+        dots(axis, names, [(p["predicted"], 100 * p["measured"]) for p in row["points"]])
+        axis.axhline(0, color="#767676", linewidth=1, linestyle=":")
+        rho = f"rho {_shown(row['spearman'], '+.2f')}, QAP p {_shown(row['p_qap'], '.3f')}"
+        axis.set_title(f"{row['scorer']} ({row['recipe']}): {rho}", fontsize=10, loc="left")
+        axis.set_xlabel("predicted: mean score", fontsize=9)
+        axis.set_ylabel("measured gain, points", fontsize=9)
+    for axis in axes[len(shown) :]:
+        axis.set_visible(False)
+    save(figure, path)

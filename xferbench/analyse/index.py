@@ -1,0 +1,158 @@
+"""The Transferability Index: how much of a gain on one group of benchmarks comes along to the others, in percent.
+
+From "Does Math Reasoning Improve General LLM Capabilities?" (arXiv 2507.00432), which has two versions of it. It is a
+ratio: where the gain on the source group is not certain, it means nothing, and `value` is None beside the reason.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from xferbench.analyse.figure import canvas, save
+from xferbench.analyse.pairing import number
+from xferbench.analyse.table import grid
+from xferbench.analyse.wide import BASE, Wide
+from xferbench.errors import UsageError, unknown
+
+VERSIONS = ("v1", "v2")
+Array = NDArray[np.float64]
+
+
+def index(
+    table: Wide,
+    source: str = "math",
+    version: str = "v2",
+    sigma: str | Mapping[str, float] = "pooled",
+    resamples: int = 10_000,
+    seed: int = 0,
+) -> dict[str, Any]:
+    """Return the index of every row of `table` (columns group/benchmark, a row `base`) for every group but `source`.
+
+    R in points, d_b = R_model,b - R_base,b over the benchmarks b of a group g:
+    v1: TI_g = 100 D_g / D_source with D_g = mean_b d_b / R_base,b.
+    v2: TI_g = 100 DI_g / DI_source with DI_g = sum_b w_b sign(d_b) sqrt(|d_b| / sigma_g) / sum_b w_b and
+    w_b = 100 - R_base,b.
+    The paper says sigma_g = Std of d_b over g, but its numbers follow only from one constant a group: `pooled` takes
+    the standard deviation over all rows, `per_model` that of the row alone, a mapping gives it (ratios matter).
+    Intervals (95 %, percentile) draw benchmarks with replacement within each group: crude for a handful of them.
+    `raw` is the bare ratio; `value` is None where the interval of the source group's improvement includes 0.
+    """
+    groups = _groups(table, source)
+    if version not in VERSIONS:
+        raise unknown("version of the index", version, VERSIONS)
+    if BASE not in table.rows:
+        raise UsageError(f"the index needs a row {BASE!r}: what was not trained")
+    scores = 100 * table.array()
+    base = scores[table.rows.index(BASE)]
+    if version == "v1" and (base[np.isfinite(base)] == 0).any():
+        raise UsageError("v1 divides by the score of the base model, which is 0 on a benchmark")
+    gains = scores - base
+    weight = 1 / base if version == "v1" else 100 - base
+    widths = _widths(gains, groups, table.rows, sigma)
+    rng = np.random.default_rng(seed)
+    drawn = {
+        g: at[np.vstack([np.arange(len(at)), rng.integers(0, len(at), (resamples, len(at)))])]
+        for g, at in groups.items()
+    }
+    rows = []
+    for i, row in enumerate(table.rows):
+        if row == BASE:
+            continue
+        improved = {g: _improvement(gains[i][at], weight[at], widths[g][i], version) for g, at in drawn.items()}
+        rows += [_row(row, g, improved[g], improved[source]) for g in groups if g != source]
+    named = dict(sigma) if isinstance(sigma, Mapping) else sigma
+    return {"version": version, "source": source, "sigma": named, "rows": rows}
+
+
+def _improvement(gain: Array, weight: Array, sigma: float, version: str) -> Array:
+    """D (v1) or DI (v2) of one model on one group, for draws of its benchmarks (draws, benchmarks)."""
+    if version == "v1":
+        return np.asarray((gain * weight).mean(axis=1))
+    steps = np.sign(gain) * np.sqrt(np.abs(gain) / (sigma or 1.0))
+    return np.asarray((steps * weight).sum(axis=1) / np.maximum(weight.sum(axis=1), 1e-12))
+
+
+def _groups(table: Wide, source: str) -> dict[str, Array]:
+    groups: dict[str, list[int]] = {}
+    for j, target in enumerate(table.targets):
+        if "/" not in target:
+            raise UsageError(f"column {target!r}: the index needs columns named group/benchmark")
+        groups.setdefault(target.partition("/")[0], []).append(j)
+    if source not in groups:
+        raise unknown("group", source, groups)
+    return {name: np.array(places) for name, places in groups.items()}
+
+
+def _widths(
+    gains: Array, groups: Mapping[str, Array], rows: tuple[str, ...], sigma: str | Mapping[str, float]
+) -> dict[str, Array]:
+    """sigma_g of every row: {group: (rows,)}."""
+    trained = [i for i, row in enumerate(rows) if row != BASE]
+    found = {}
+    for name, at in groups.items():
+        if isinstance(sigma, Mapping):
+            if not sigma.get(name, 0) > 0:
+                raise UsageError(f"sigma has no positive value for the group {name!r}")
+            found[name] = np.full(len(rows), float(sigma[name]))
+        elif sigma == "pooled":
+            found[name] = np.full(len(rows), np.nanstd(gains[trained][:, at]))
+        elif sigma == "per_model":
+            found[name] = np.nanstd(gains[:, at], axis=1)
+        else:
+            raise unknown("sigma", str(sigma), ("pooled", "per_model"))
+    return found
+
+
+def _row(row: str, group: str, other: Array, source: Array) -> dict[str, Any]:
+    """One index from draws of both improvements, the first of each not resampled."""
+    found: dict[str, Any] = {"row": row, "group": group, "raw": None, "value": None, "low": None, "high": None}
+    found |= {"improvement": number(other[0]), "source_improvement": number(source[0]), "reason": None}
+    if not (np.isfinite(other).all() and np.isfinite(source).all()):
+        return found | {"reason": "a score is missing"}
+    found["raw"] = number(100 * other[0] / source[0]) if source[0] else None
+    low, high = np.quantile(source[1:], [0.025, 0.975]) if len(source) > 1 else (0.0, 0.0)
+    if low <= 0 <= high:
+        return found | {"reason": f"the interval of the source group's improvement includes 0 [{low:.2f}, {high:.2f}]"}
+    if source[0] <= 0:
+        return found | {"reason": "the source group did not improve"}
+    ratio = 100 * other / np.where(source == 0, np.nan, source)
+    ends = np.nanquantile(ratio[1:], [0.025, 0.975])
+    low, high = min(float(ends[0]), float(ratio[0])), max(float(ends[1]), float(ratio[0]))
+    return found | {"value": found["raw"], "low": number(low), "high": number(high)}
+
+
+def text(found: Mapping[str, Any]) -> str:
+    """The indices as a table: one row a model and group, the bare ratio in brackets where it is not to be trusted."""
+    rows = [["model", "group", f"TI {found['version']}", "95 %", "why not"]]
+    for row in found["rows"]:
+        raw = "." if row["raw"] is None else f"{row['raw']:.1f}"
+        ends = "." if row["low"] is None else f"[{row['low']:.1f}, {row['high']:.1f}]"
+        shown = raw if row["value"] is not None else f"({raw})"
+        rows.append([row["row"], row["group"], shown, ends, row["reason"] or ""])
+    sigma = found["sigma"]
+    if not isinstance(sigma, str):
+        sigma = ", ".join(f"{name} {value:.4g}" for name, value in sigma.items())
+    note = f"Transferability Index {found['version']} from {found['source']}, percent; intervals over benchmarks;\n"
+    note += f"sigma: {sigma}; in brackets: not to be trusted."
+    return "\n".join([grid(rows, ["left", "left", "right", "right", "left"]), "", note])
+
+
+def draw(found: Mapping[str, Any], path: Path) -> None:
+    """Draw the indices as dots with intervals, hollow where the ratio is not to be trusted."""
+    rows = [row for row in found["rows"] if row["raw"] is not None]
+    if not rows:
+        raise UsageError("there is nothing to draw: no index is defined")
+    figure, (axis,) = canvas(1, 1, (7.0, 1.2 + 0.35 * len(rows)))
+    for place, row in enumerate(rows):
+        sure = row["value"] is not None
+        axis.plot(row["raw"], place, "o", color="#0072B2", markerfacecolor="#0072B2" if sure else "white")
+        if row["low"] is not None:
+            axis.plot([row["low"], row["high"]], [place, place], color="#0072B2", linewidth=1.5)
+    axis.axvline(0, color="#767676", linewidth=1)
+    axis.set_yticks(range(len(rows)), [f"{row['row']} on {row['group']}" for row in rows])
+    axis.invert_yaxis()
+    axis.set_xlabel(f"Transferability Index {found['version']} from {found['source']}, % (hollow: not to be trusted)")
+    save(figure, path)

@@ -1,0 +1,161 @@
+"""Tables from elsewhere: one row a curriculum, one column a target, as papers print them.
+
+The first column says what was trained on: `base` nothing, `math` one domain, `math+code` a mix, `math>code` one after
+the other. A second column that is not numeric (`strategy`) is carried along. A column named like a row is that domain's
+own target. A table with the columns `group, benchmark, base, model, ...` is turned round: its models become rows and
+its benchmarks columns named group/benchmark.
+"""
+
+import csv
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from xferbench.errors import UsageError, unknown
+from xferbench.results import Cell, Results
+
+BASE = "base"
+SCALES = {"points": 100.0, "fraction": 1.0}
+
+
+@dataclass(frozen=True)
+class Wide:
+    """A table of scores as fractions; None where the table has no number."""
+
+    rows: tuple[str, ...]
+    targets: tuple[str, ...]
+    values: tuple[tuple[float | None, ...], ...]
+    """(rows, targets), fractions."""
+    carried: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Columns that are not numeric: name -> one text a row."""
+    items: Mapping[str, int] = field(default_factory=dict)
+    """How many items a target has, where that is known."""
+
+    def array(self) -> NDArray[np.float64]:
+        """The values (rows, targets), NaN where there is none."""
+        return np.array([[math.nan if v is None else v for v in row] for row in self.values], dtype=float)
+
+
+def read(path: Path, scale: str = "points", items: Mapping[str, int] | None = None) -> Wide:
+    """Read a wide CSV. `scale`: points (0-100) or fraction; `items`: how many items a target has.
+
+    UsageError for what is no such table: no rows, a row twice, a column that is half numbers, a target in `items` that
+    the table lacks, fractions above 1.
+    """
+    if scale not in SCALES:
+        raise unknown("scale", scale, SCALES)
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+        lines = [[cell.strip() for cell in row] for row in csv.reader(text.splitlines(), strict=True) if any(row)]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise UsageError(f"{path}: not a CSV table: {error}") from None
+    if len(lines) < 2 or len(lines[0]) < 2:
+        raise UsageError(f"{path}: a table needs a line of column names, a row and a column of numbers")
+    for number, row in enumerate(lines, 1):
+        if len(row) != len(lines[0]):
+            raise UsageError(f"{path}: row {number} has {len(row)} columns, the first has {len(lines[0])}")
+    if [name.lower() for name in lines[0][:2]] == ["group", "benchmark"]:
+        lines = [["model", *(f"{row[0]}/{row[1]}" for row in lines[1:])], *_columns(lines)[2:]]
+    return _table(path, lines, SCALES[scale], dict(items or {}))
+
+
+def _columns(lines: list[list[str]]) -> list[list[str]]:
+    return [list(column) for column in zip(*lines, strict=True)]
+
+
+def _table(path: Path, lines: list[list[str]], scale: float, items: dict[str, int]) -> Wide:
+    names, *columns = [(column[0], column[1:]) for column in _columns(lines)]
+    carried = {}
+    if columns and not any(_is_number(cell) for cell in columns[0][1]):
+        name, texts = columns.pop(0)
+        carried[name] = tuple(texts)
+    targets = [name for name, _ in columns]
+    rows = [_spelt(row) for row in names[1]]
+    for kind, seen in (("row", rows), ("column", targets)):
+        twice = next((name for name in seen if seen.count(name) > 1), None)
+        if twice is not None:
+            raise UsageError(f"{path}: {kind} {twice!r} is there twice")
+    if not targets:
+        raise UsageError(f"{path}: no column has numbers")
+    values = [[_value(path, *at, name, scale) for at in zip(rows, cells, strict=True)] for name, cells in columns]
+    for target, count in items.items():
+        if target not in targets:
+            raise unknown("target", target, targets)
+        if count < 1:
+            raise UsageError(f"target {target!r} cannot have {count} items")
+    return Wide(tuple(rows), tuple(targets), tuple(zip(*values, strict=True)), carried, items)
+
+
+def _spelt(row: str) -> str:
+    """One spelling for one curriculum: no blanks around + and >."""
+    for sign in ("+", ">"):
+        row = sign.join(part.strip() for part in row.split(sign))
+    return row
+
+
+def _is_number(cell: str) -> bool:
+    try:
+        return math.isfinite(float(cell))
+    except ValueError:
+        return False
+
+
+def _value(path: Path, row: str, cell: str, target: str, scale: float) -> float | None:
+    if cell.lower() in ("", "-", "–", "nan", "na", "n/a", "none", "null"):
+        return None
+    if not _is_number(cell):
+        raise UsageError(f"{path}: row {row!r}, column {target!r}: {cell!r} is not a number")
+    value = float(cell) / scale
+    if abs(value) > 1 + 1e-9:
+        hint = "" if scale > 1 else "; is the table in points (--scale points)?"
+        raise UsageError(f"{path}: row {row!r}, column {target!r}: {cell} is not on a scale of 0 to {scale:g}{hint}")
+    return value
+
+
+def results(table: Wide) -> Results:
+    """Turn a table into rows that `findings` and `order` read: no items, one seed, n where `items` has it.
+
+    For a source `a` and a target column named `b`: transfer is row a, direct row b, sequential a>b, joint a+b or b+a.
+    Everything else becomes a cell of condition "other".
+    """
+    cells: list[Cell] = []
+    recipe = (table.carried.get("recipe") or ("published",))[0]
+    place = {row: i for i, row in enumerate(table.rows)}
+    for j, target in enumerate(table.targets):
+        n = table.items.get(target, 0)
+
+        def add(condition: str, row: str, source: str, j: int = j, target: str = target, n: int = n) -> None:
+            value = table.values[place[row]][j] if row in place else None
+            if value is not None:
+                trained, seed = ("", None) if row == BASE else (row, 0)
+                step = f"{row}@{target}"
+                cells.append(Cell(condition, trained, recipe, source, target, seed, "score", value, 0.0, n, step))
+
+        for row in table.rows:
+            add("baseline" if row == BASE else "other", row, "")
+        for source in (row for row in table.rows if row != BASE and not set("+>") & set(row)):
+            add("transfer", source, source)
+            add("direct", target, source)
+            add("sequential", f"{source}>{target}", source)
+            joint = next((mix for mix in (f"{source}+{target}", f"{target}+{source}") if mix in place), "")
+            add("joint", joint, source)
+    return Results({"table": list(table.rows)}, cells, [], [], None)
+
+
+def of(found: Results) -> Wide:
+    """Lay out the cells of a run as a table: one row a curriculum, mean over seeds, of the first recipe there is."""
+    trained = [c for c in found.cells if c.curriculum]
+    recipe = trained[0].recipe if trained else ""
+    places: dict[tuple[str, str], dict[int | None, float]] = {}
+    for cell in found.cells:
+        if cell.recipe == recipe or not cell.curriculum:
+            places.setdefault((cell.curriculum or BASE, cell.target), {})[cell.seed] = cell.value
+    rows = list(dict.fromkeys(row for row, _ in places))
+    targets = list(dict.fromkeys(target for _, target in places))
+    means = {at: float(np.mean(list(seeds.values()))) for at, seeds in places.items()}
+    values = tuple(tuple(means.get((row, target)) for target in targets) for row in rows)
+    return Wide(tuple(rows), tuple(targets), values)
