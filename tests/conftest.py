@@ -1,0 +1,152 @@
+"""What the tests share: tiny models made on the spot, a small third-party world, the command line as a user runs it."""
+
+import importlib
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+os.environ["HF_HUB_OFFLINE"] = "1"  # no test needs a network
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # tiny tensors: threads would only wait for each other
+
+ROOT = Path(__file__).parent.parent
+LINES = [
+    "Which letter follows a? b",
+    "Is 12 odd or even? even",
+    "Is 7 odd or even? odd",
+    "The quick brown fox jumps over the lazy dog.",
+    "Question: what is two and two? Answer: four",
+]
+TEMPLATE = (
+    "{% for message in messages %}<|{{ message['role'] }}|>{{ message['content'] }}"
+    "{% if message['role'] == 'assistant' %}{{ eos_token }}{% endif %}{{ '\n' }}{% endfor %}"
+    "{% if add_generation_prompt %}<|assistant|>{% endif %}"
+)
+WORLD_PLUGINS = "tiny,sft,local,baselines"
+
+
+def byte_level_tokenizer(template=None):
+    """Train a byte-level BPE tokenizer on a few lines."""
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+    from transformers import PreTrainedTokenizerFast
+
+    made = Tokenizer(models.BPE())
+    made.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    made.decoder = decoders.ByteLevel()
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    special = ["<|end|>", "<|endoftext|>"]  # transformers adds the second to any Qwen2 that lacks it
+    trainer = trainers.BpeTrainer(vocab_size=340, special_tokens=special, initial_alphabet=alphabet)
+    made.train_from_iterator(LINES, trainer)
+    found = PreTrainedTokenizerFast(tokenizer_object=made, eos_token="<|end|>")
+    found.chat_template = template
+    return found
+
+
+def make_model(folder, architecture, template=None, context=256):
+    """Save a small random causal language model with its tokenizer; equal arguments give equal bytes."""
+    import torch
+    import transformers
+
+    tokenizer = byte_level_tokenizer(template)
+    ends = {"bos_token_id": None, "eos_token_id": tokenizer.eos_token_id, "pad_token_id": None}
+    if architecture == "gpt2":
+        config = transformers.GPT2Config(
+            vocab_size=len(tokenizer), n_embd=32, n_layer=2, n_head=2, n_positions=context, **ends
+        )
+    else:
+        kind = {"llama": transformers.LlamaConfig, "qwen2": transformers.Qwen2Config}[architecture]
+        config = kind(
+            vocab_size=len(tokenizer), hidden_size=32, intermediate_size=64, num_hidden_layers=2,
+            num_attention_heads=2, num_key_value_heads=2, max_position_embeddings=context, **ends,
+        )  # fmt: skip
+    torch.manual_seed(0)
+    transformers.AutoModelForCausalLM.from_config(config).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def llama(tmp_path_factory):
+    """The folder of a tiny Llama, without a chat template."""
+    return make_model(tmp_path_factory.mktemp("models") / "llama", "llama")
+
+
+@pytest.fixture(scope="session")
+def qwen2(tmp_path_factory):
+    """The folder of a tiny Qwen2 with a chat template."""
+    return make_model(tmp_path_factory.mktemp("models") / "qwen2", "qwen2", TEMPLATE)
+
+
+def install(folder, name, module, files, version="0.1"):
+    """Lay a distribution into a folder as pip would: its files and its metadata with an entry point."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for path, text in files.items():
+        (folder / path).write_text(text, encoding="utf-8")
+    about = folder / f"{name.replace('-', '_')}-{version}.dist-info"
+    about.mkdir()
+    (about / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n", encoding="utf-8")
+    (about / "entry_points.txt").write_text(f"[xferbench]\n{module[0]} = {module[1]}\n", encoding="utf-8")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def world(tmp_path_factory, llama):
+    """A folder for PYTHONPATH that holds the third-party plugin `tiny` (tests/world), and the environment it needs."""
+    folder = tmp_path_factory.mktemp("world")
+    shutil.copytree(ROOT / "tests" / "world", folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
+    install(folder, "tiny-world", ("tiny", "tiny_world"), {})
+    env = {"PYTHONPATH": str(folder), "TINY_MODEL": str(llama), "XFERBENCH_PLUGINS": WORLD_PLUGINS}
+    return SimpleNamespace(folder=folder, model=llama, env=env)
+
+
+@pytest.fixture
+def inside(world, monkeypatch):
+    """The same world inside this process, for tests that call the harness as a library."""
+    from xferbench import catalog
+
+    for key, value in world.env.items():
+        if key != "PYTHONPATH":
+            monkeypatch.setenv(key, value)
+    monkeypatch.syspath_prepend(str(world.folder))
+    importlib.invalidate_caches()
+    catalog.load.cache_clear()
+    yield catalog.load()
+    catalog.load.cache_clear()
+    for name in ("tiny_world", "tiny_items"):
+        sys.modules.pop(name, None)
+
+
+def environment(env=None):
+    """The environment of a user's shell: nothing of xferbench's own, no hub, no graphics card."""
+    kept = {key: value for key, value in os.environ.items() if not key.startswith(("XFERBENCH_", "TINY_"))}
+    return {**kept, "HF_HUB_OFFLINE": "1", "CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1", **(env or {})}
+
+
+def command(*arguments):
+    """Return the command line of xferbench as a list."""
+    return [sys.executable, "-m", "xferbench.cli", *map(str, arguments)]
+
+
+@pytest.fixture(scope="session")
+def xferbench():
+    """Run the command line in a process of its own."""
+
+    def run(*arguments, env=None, cwd=None, timeout=900):
+        return subprocess.run(
+            command(*arguments), capture_output=True, text=True, env=environment(env), cwd=cwd, timeout=timeout
+        )
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def hub():
+    """The folder with public data sets laid out as on the hub; skips where there is none."""
+    folder = Path(os.environ.get("XFERBENCH_TEST_HUB") or ROOT.parent / "shared" / "hub")
+    if not (folder / "openai" / "gsm8k").is_dir():
+        pytest.skip("no folder of public data: set XFERBENCH_TEST_HUB to one laid out as on the hub")
+    return folder

@@ -1,0 +1,194 @@
+"""The store: a step is done when its result is whole and its own, and at no moment before."""
+
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+
+from xferbench.errors import UsageError
+from xferbench.steps import Base, Data, Named, Train
+from xferbench.store import Store, read_step, write_json
+
+BASE = Base("m", "/somewhere/m", "f" * 64)
+STEP = Train(BASE, None, Named("sft", {}, "1"), (Data("d", 1, "a", "1"),), 0)
+OTHER = Train(BASE, None, Named("sft", {}, "1"), (Data("d", 1, "a", "1"),), 1)
+
+
+@pytest.fixture
+def store(tmp_path):
+    made = Store(tmp_path / "runs")
+    made.prepare()
+    return made
+
+
+def test_a_step_is_done_when_its_result_is_there(store):
+    assert not store.done(STEP)
+    store.begin(STEP)
+    assert not store.done(STEP)
+    store.finish(STEP, {"value": 1})
+    assert store.done(STEP)
+    assert Store(store.root).result(STEP) == {"step": STEP.id, "value": 1}
+    assert not store.done(OTHER)
+
+
+def test_the_recipe_is_written_first_and_can_be_read_back(store):
+    folder = store.begin(STEP)
+    assert read_step(folder).id == STEP.id
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["", '{"step": "tr', "[]", "null", "{}", json.dumps({"step": OTHER.id})],
+    ids=["empty", "truncated", "list", "null", "nameless", "foreign"],
+)
+def test_a_truncated_or_foreign_result_is_not_done(store, content):
+    store.begin(STEP)
+    (store.folder(STEP) / "result.json").write_text(content, encoding="utf-8")
+    assert not store.done(STEP)
+    with pytest.raises(UsageError, match="has no result"):
+        store.result(STEP)
+
+
+def test_a_result_that_is_not_text_is_not_done(store):
+    store.begin(STEP)
+    (store.folder(STEP) / "result.json").write_bytes(b"\xff\xfe\x00")
+    assert not store.done(STEP)
+
+
+def test_begin_empties_what_an_interrupted_try_left(store):
+    folder = store.begin(STEP)
+    (folder / "adapter" / "deep").mkdir(parents=True)
+    (folder / "adapter" / "deep" / "weights").write_text("half")
+    (folder / "failed.json").write_text("{}")
+    (folder / "result.json.77.part").write_text("{")
+    store.begin(STEP)
+    assert [path.name for path in folder.iterdir()] == ["step.json"]
+
+
+def test_no_reader_ever_sees_half_a_file(tmp_path):
+    path, wrong, stop = tmp_path / "result.json", [], threading.Event()
+    write_json(path, {"rows": list(range(2000))})
+
+    def read():
+        while not stop.is_set():
+            try:
+                json.loads(path.read_text(encoding="utf-8"))
+            except (OSError, ValueError) as error:
+                wrong.append(error)
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    for size in range(100):
+        write_json(path, {"rows": list(range(1000 + size))})
+    stop.set()
+    reader.join()
+    assert not wrong
+    assert [one.name for one in tmp_path.iterdir()] == ["result.json"]
+
+
+def test_what_cannot_be_json_leaves_the_old_file(tmp_path):
+    path = tmp_path / "result.json"
+    write_json(path, {"value": 1})
+    with pytest.raises(ValueError):
+        write_json(path, {"value": float("nan")})
+    assert json.loads(path.read_text(encoding="utf-8")) == {"value": 1}
+
+
+def test_a_folder_that_cannot_be_written_is_refused(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UsageError, match=r"cannot be written: .*choose another with --out"):
+        Store(tmp_path / "file").prepare()
+    with pytest.raises(UsageError, match="cannot be written"):
+        Store(tmp_path / "file" / "under").prepare()
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_a_folder_without_permission_is_refused(tmp_path):
+    folder = tmp_path / "locked"
+    folder.mkdir(mode=0o500)
+    with pytest.raises(UsageError, match="Permission denied"):
+        Store(folder).prepare()
+
+
+def test_preparing_leaves_nothing_but_the_steps_folder(store):
+    assert [path.name for path in store.root.iterdir()] == ["steps"]
+
+
+def test_a_store_can_be_moved(store, tmp_path):
+    store.begin(STEP)
+    store.finish(STEP, {})
+    store.root.rename(tmp_path / "elsewhere")
+    assert Store(tmp_path / "elsewhere").done(STEP)
+
+
+HOLD = """
+import json, sys, time
+from pathlib import Path
+from xferbench.steps import from_json
+from xferbench.store import Store
+with Store(Path(sys.argv[1])).held(from_json(json.loads(sys.argv[2]))):
+    print("held", flush=True)
+    time.sleep(float(sys.argv[3]))
+"""
+
+
+@pytest.fixture
+def holder(store):
+    """Start another process that holds the step for some seconds; end it afterwards."""
+    from xferbench.steps import to_json
+
+    started = []
+
+    def hold(seconds):
+        arguments = [sys.executable, "-c", HOLD, str(store.root), json.dumps(to_json(STEP)), str(seconds)]
+        process = subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True)
+        started.append(process)
+        assert process.stdout.readline() == "held\n"
+        return process
+
+    yield hold
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+def test_a_step_held_by_another_process_is_waited_for(store, holder):
+    holder(1.0)
+    began = time.monotonic()
+    with store.held(STEP):
+        assert time.monotonic() - began > 0.5
+
+
+def test_a_step_is_free_as_soon_as_its_holder_is_gone(store, holder):
+    process = holder(60)
+    process.kill()
+    process.wait()
+    with store.held(STEP):
+        pass
+    assert not (store.folder(STEP) / "lock").exists()
+
+
+def test_only_one_of_many_holds_a_step_at_a_time(store):
+    """Also when the lock's file comes and goes between them."""
+    inside, most, gate = [], [], threading.Lock()
+
+    def work():
+        for _ in range(30):
+            with Store(store.root).held(STEP):
+                with gate:
+                    inside.append(1)
+                    most.append(len(inside))
+                time.sleep(0.001)
+                with gate:
+                    inside.pop()
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert max(most) == 1
