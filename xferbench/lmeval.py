@@ -16,6 +16,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, ClassVar
@@ -198,6 +199,7 @@ class LmEvalTask:
         return Measurement(metric, mean, math.sqrt(spread / max(1, n - 1) / n), n, tuple(items))
 
 
+@lru_cache(maxsize=1)
 def stock() -> dict[str, Path]:
     """Map each task that lm-eval ships to its YAML, by the files' own `task:` lines (its index takes 6-17 s)."""
     spec = find_spec("lm_eval")

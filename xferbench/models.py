@@ -5,6 +5,7 @@ Trainers, scorers and targets all encode an example with `encode`, so what is sc
 
 import hashlib
 import json
+import math
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -117,7 +118,9 @@ def _tokenizer(base: str) -> Any:
         tokenizer = AutoTokenizer.from_pretrained(base)
     except Exception as error:  # transformers raises anything here, from KeyError to OSError
         raise ModelError(f"the tokenizer of {base} cannot be loaded: {error}") from error
-    if tokenizer.pad_token_id is None:
+    config = json.loads((Path(base) / "config.json").read_text(encoding="utf-8")) if Path(base).is_dir() else {}
+    # Some tokenizer classes add a pad token of their own, beyond the rows of the embedding.
+    if tokenizer.pad_token_id is None or tokenizer.pad_token_id >= config.get("vocab_size", math.inf):
         tokenizer.pad_token = tokenizer.eos_token
     return tokenizer
 

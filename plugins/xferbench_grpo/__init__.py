@@ -60,6 +60,9 @@ class GRPO:
         ):
             if getattr(self, name) <= 0:
                 raise UsageError(f"trainer grpo: {name} must be above 0, not {getattr(self, name)}")
+        for name in ("warmup", "dropout", "weight_decay"):
+            if not 0 <= getattr(self, name) < 1:
+                raise UsageError(f"trainer grpo: {name} must be from 0 to below 1, not {getattr(self, name)}")
         if self.k < 2:
             raise UsageError(
                 f"trainer grpo: k={self.k}: a group of one response has nothing to be compared with; k >= 2"

@@ -42,6 +42,11 @@ class SFT:
         for name in ("learning_rate", "epochs", "batch_size", "rank", "alpha", "max_length", "accumulate"):
             if getattr(self, name) <= 0:
                 raise UsageError(f"trainer sft: {name} must be above 0, not {getattr(self, name)}")
+        if self.max_steps is not None and self.max_steps < 1:
+            raise UsageError(f"trainer sft: max_steps must be above 0 or none, not {self.max_steps}")
+        for name in ("warmup", "dropout", "weight_decay"):
+            if not 0 <= getattr(self, name) < 1:
+                raise UsageError(f"trainer sft: {name} must be from 0 to below 1, not {getattr(self, name)}")
         if self.schedule not in ("cosine", "linear", "constant", "constant_with_warmup"):
             raise UsageError(
                 f"trainer sft: schedule is cosine, linear, constant or constant_with_warmup, not {self.schedule}"
