@@ -89,6 +89,7 @@ def _watching() -> Iterator[Watch]:
         return
     from rich.console import Console
     from rich.live import Live
+    from rich.text import Text
 
     with Live(console=Console(stderr=True), refresh_per_second=4, transient=True) as live:
 
@@ -102,7 +103,7 @@ def _watching() -> Iterator[Watch]:
             for step, seconds, share in progress.running.values():
                 part = "" if share is None else f" {100 * share:.0f} %"
                 lines.append(f"  {step.title}{part} ({clock(seconds)})")
-            live.update("\n".join(lines))
+            live.update(Text("\n".join(lines)))
 
         yield show
 
