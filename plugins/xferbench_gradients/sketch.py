@@ -1,0 +1,90 @@
+"""Johnson-Lindenstrauss maps that are never written down whole: S g is short, and <S x, S y> is <x, y> on average.
+
+Every entry of S is a hash of the seed, the name of the block of parameters and the place in it, in whole numbers. So
+it is the same on every device, for every batch and in whatever order the blocks come.
+"""
+
+import hashlib
+from typing import Any
+
+import torch
+
+from xferbench import UsageError
+
+KINDS = {"count": 1, "sparse": 4, "dense": 0}
+"""Entries that are not zero in each column; 0: all of them."""
+LARGEST = 2**22
+"""Entries of a dense map that exist at once."""
+
+
+class Sketch:
+    """A map to `dimensions` numbers. Its entries are +-1/sqrt(s), s of them in a column.
+
+    count: s = 1 (Charikar, Chen and Farach-Colton, 2002). sparse: s = 4 (in the manner of Kane and Nelson, 2014, but
+    with places drawn freely). dense: s = all, Rademacher, for parity with others: about a hundred times slower.
+    Var <Sx, Sy> = (|x|^2 |y|^2 + <x, y>^2 - 2 sum x_i^2 y_i^2) / dimensions for count and dense alike.
+    """
+
+    def __init__(self, dimensions: int, seed: int = 0, kind: str = "count") -> None:
+        """Prepare a map; raises UsageError for an unknown kind or fewer than one dimension."""
+        if kind not in KINDS or dimensions < 1:
+            raise UsageError(f"no sketch of {dimensions} dimensions, kind {kind!r} (known kinds: {', '.join(KINDS)})")
+        self.dimensions, self.seed, self.kind = dimensions, seed, kind
+        self._tables: dict[tuple[str, int, Any], Any] = {}
+
+    def apply(self, block: str, rows: Any) -> Any:
+        """Return the share (n, dimensions) that `rows` (n, size) of one block add to the sketch, in their precision."""
+        if self.kind == "dense":
+            return self._dense(block, rows)
+        out = rows.new_zeros(len(rows), 2 * self.dimensions)
+        for places in self._places(block, rows.shape[1], rows.device):
+            out.index_add_(1, places, rows)
+        # The second half collects what counts negatively, which spares a product with the signs.
+        out = out[:, : self.dimensions] - out[:, self.dimensions :]
+        return out if self.kind == "count" else out / KINDS[self.kind] ** 0.5
+
+    def _places(self, block: str, size: int, device: Any) -> Any:
+        """Return for each nonzero entry of each column its place and sign: int32 (s, size) below 2 * dimensions."""
+        found = self._tables.get((block, size, device))
+        if found is None:
+            numbers = torch.arange(KINDS[self.kind] * size, device=device).view(KINDS[self.kind], size)
+            found = (hashed(numbers, self._key(block)) % (2 * self.dimensions)).to(torch.int32)
+            self._tables[block, size, device] = found
+        return found
+
+    def _dense(self, block: str, rows: Any) -> Any:
+        out = rows.new_zeros(len(rows), self.dimensions)
+        words = -(-self.dimensions // 32)
+        step = max(1, LARGEST // self.dimensions)
+        shifts = torch.arange(32, device=rows.device)
+        for start in range(0, rows.shape[1], step):
+            some = rows[:, start : start + step]
+            numbers = torch.arange(start * words, (start + some.shape[1]) * words, device=rows.device)
+            bits = hashed(numbers, self._key(block))[:, None] >> shifts & 1
+            signs = bits.view(some.shape[1], words * 32)[:, : self.dimensions].to(rows.dtype) * 2 - 1
+            out += some @ signs
+        return out / self.dimensions**0.5
+
+    def _key(self, block: str) -> int:
+        text = f"{self.kind} {self.dimensions} {self.seed} {block}"
+        return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big", signed=True)
+
+
+def hashed(numbers: Any, key: int) -> Any:
+    """Return 62 well mixed bits for each number: the finisher of SplitMix64 (Steele, Lea and Flood, 2014), keyed.
+
+    Whole numbers in 64 bits, wrapping: the same on every device. The top bits go, so that the result is not negative.
+    """
+    x = (numbers + 1) * _signed(0x9E3779B97F4A7C15) + key
+    x = (x ^ _shifted(x, 30)) * _signed(0xBF58476D1CE4E5B9)
+    x = (x ^ _shifted(x, 27)) * _signed(0x94D049BB133111EB)
+    return _shifted(x ^ _shifted(x, 31), 2)
+
+
+def _signed(constant: int) -> int:
+    return constant - 2**64 if constant >= 2**63 else constant
+
+
+def _shifted(x: Any, by: int) -> Any:
+    # torch shifts whole numbers with their sign; the mask makes it a plain shift.
+    return x >> by & ((1 << (64 - by)) - 1)
