@@ -44,20 +44,28 @@ class Walk:
         self.jobs = plan.experiment.jobs or default_jobs(Path(plan.base.folder))
         self.progress = Progress(len(plan.steps))
         self.seconds: dict[str, list[float]] = {}
-        self.tries: dict[str, int] = {}
+        self.running: dict[Future[Any], tuple[Step, float]] = {}
+        self.deaths: dict[str, int] = {}
+        """Step id -> how often a process died while it alone was running."""
+        self.suspects: set[str] = set()
+        """Steps that were running together when a process died: each is tried alone before anything else."""
 
     def walk(self, todo: list[Step]) -> None:
+        """Do all of `todo` that can be done; what fails is told in `failed`."""
         self.progress.done = self.progress.total - len(todo)
-        checked = False
+        checks = TRIES
         while todo:
             with self.executor.pool(self.jobs) as pool:
                 try:
-                    if not checked:
+                    if checks:
+                        checks -= 1
                         self._preflight(pool, todo)
-                        checked = True
+                        checks = 0
                     self._work(pool, todo)
                 except BrokenExecutor:
-                    todo[:] = [step for step in todo if not self._given_up(step)]
+                    if not checks and not self.running:
+                        raise UsageError("the process that looked whether the targets can be measured died") from None
+                    self._bury(todo)
                 except BaseException:
                     stop = getattr(pool, "stop", None)
                     if stop is not None:
@@ -74,63 +82,63 @@ class Walk:
                 raise UsageError(found["why"])
 
     def _work(self, pool: Any, todo: list[Step]) -> None:
-        running: dict[Future[Any], tuple[Step, float]] = {}
-        while todo or running:
-            for step in self._ready(todo, [step for step, _ in running.values()]):
-                self.tries[step.id] = self.tries.get(step.id, 0) + 1
-                running[pool.submit(work, str(self.store.root), to_json(step))] = (step, time.monotonic())
-            if not running:
-                break
-            finished, _ = wait(running, timeout=0.5, return_when=FIRST_COMPLETED)
+        while todo:
+            for step in self._ready(todo):
+                self.running[pool.submit(work, str(self.store.root), to_json(step))] = (step, time.monotonic())
+            finished, _ = wait(self.running, timeout=0.5, return_when=FIRST_COMPLETED)
             for future in finished:
-                step, began = running[future]
                 outcome = future.result()
-                del running[future]
-                todo.remove(step)
-                self._note(step, time.monotonic() - began, outcome)
-                self._drop_lost(todo)
-            self._show(running, todo)
+                step, began = self.running.pop(future)
+                self.suspects.discard(step.id)
+                self.seconds.setdefault(step.kind, []).append(time.monotonic() - began)
+                self._end(todo, step, None if outcome["ok"] else outcome["why"])
+            self._show(todo)
 
-    def _ready(self, todo: list[Step], running: list[Step]) -> list[Step]:
-        """Trainings first, since they unlock the most; at most one step a worker."""
-        at = {step.id for step in running}
+    def _ready(self, todo: list[Step]) -> list[Step]:
+        """Trainings first, since they unlock the most; at most one step a worker, and a suspect alone."""
+        at = {step.id for step, _ in self.running.values()}
         ready = [s for s in todo if s.id not in at and all(self.store.done(need) for need in s.needs)]
-        ready.sort(key=lambda step: not isinstance(step, Train))
-        return ready[: max(0, self.jobs - len(running))]
+        ready.sort(key=lambda step: (step.id not in self.suspects, not isinstance(step, Train)))
+        return ready[: max(0, (1 if self.suspects else self.jobs) - len(at))]
 
-    def _note(self, step: Step, seconds: float, outcome: dict[str, Any]) -> None:
+    def _bury(self, todo: list[Step]) -> None:
+        """A process died (killed, or out of memory): find the step to blame, and give it up when it was TRIES times."""
+        steps = [step for step, _ in self.running.values() if not self.store.done(step)]
+        for step in [step for step, _ in self.running.values() if self.store.done(step)]:
+            self._end(todo, step, None)
+        self.running.clear()
+        if len(steps) > 1:
+            self.suspects |= {step.id for step in steps}
+            return
+        for step in steps:
+            self.deaths[step.id] = self.deaths.get(step.id, 0) + 1
+            if self.deaths[step.id] >= TRIES:
+                self.suspects.discard(step.id)
+                self._end(todo, step, "the process that ran it died (killed, or out of memory)")
+
+    def _end(self, todo: list[Step], step: Step, why: str | None) -> None:
+        """Take a step off the list; with a failure, all that needs it goes with it."""
+        todo.remove(step)
         self.progress.done += 1
-        self.seconds.setdefault(step.kind, []).append(seconds)
-        if not outcome["ok"]:
-            self.failed[step.id] = outcome["why"]
-            self.progress.failed += 1
+        if why is None:
+            return
+        self.failed[step.id] = why
+        self.progress.failed += 1
+        for other in [one for one in todo if step.id in (need.id for need in one.needs)]:
+            if other in todo:
+                self._end(todo, other, f"needs {step.id}, which failed: {why}")
 
-    def _given_up(self, step: Step) -> bool:
-        if self.tries.get(step.id, 0) >= TRIES and not self.store.done(step):
-            self.failed[step.id] = "the process that ran it died (killed, or out of memory)"
-            self.progress.failed += 1
-        return step.id in self.failed or self.store.done(step)
-
-    def _drop_lost(self, todo: list[Step]) -> None:
-        """Give up the steps that need one that failed."""
-        for step in list(todo):
-            lost = next((need for need in step.needs if need.id in self.failed), None)
-            if lost is not None:
-                todo.remove(step)
-                self.failed[step.id] = f"needs {lost.id}, which failed: {self.failed[lost.id]}"
-                self.progress.done += 1
-                self.progress.failed += 1
-
-    def _show(self, running: dict[Future[Any], tuple[Step, float]], todo: list[Step]) -> None:
+    def _show(self, todo: list[Step]) -> None:
         now = time.monotonic()
         self.progress.running = {
-            step.id: (step, now - began, read_progress(self.store.folder(step))) for step, began in running.values()
+            step.id: (step, now - began, read_progress(self.store.folder(step)))
+            for step, began in self.running.values()
         }
         every = [second for kind in self.seconds.values() for second in kind]
         if every:
             mean = {kind: sum(s) / len(s) for kind, s in self.seconds.items()}
             rest = sum(mean.get(step.kind, sum(every) / len(every)) for step in todo)
-            spent = sum(now - began for _, began in running.values())
+            spent = sum(now - began for _, began in self.running.values())
             self.progress.left = max(0.0, rest - spent) / max(1, min(self.jobs, len(todo) or 1))
         self.watch(self.progress)
 

@@ -1,8 +1,10 @@
 """A process pool whose workers know their share of the machine before torch is loaded, and that can be stopped."""
 
 import multiprocessing
+import multiprocessing.connection
 import os
 import signal
+import threading
 from concurrent.futures import ProcessPoolExecutor
 from typing import Any
 
@@ -35,8 +37,17 @@ def open_pool(jobs: int, threads: int | None) -> LocalPool:
     return LocalPool(jobs, mp_context=context, initializer=_begin, initargs=(share, jobs, devices))
 
 
+def _end_with_parent() -> None:
+    """Wait for the parent's end, whatever ends it, and end too: nobody would take this worker's result."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        multiprocessing.connection.wait([parent.sentinel])
+        os._exit(1)
+
+
 def _begin(threads: int, jobs: int, devices: Any) -> None:
     """Prepare a worker: Ctrl-C is the parent's to handle; threads and GPU are set before torch is imported."""
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ[variable] = str(threads)
