@@ -7,7 +7,7 @@ from typing import Any
 
 from xferbench.errors import UsageError
 from xferbench.progress import read_progress
-from xferbench.store import Store, read_step
+from xferbench.store import Store, is_held, read_step
 
 
 def status_text(root: Path, as_json: bool) -> str:
@@ -39,19 +39,7 @@ def _row(store: Store, folder: Path) -> dict[str, Any]:
         row["state"] = "done"
     elif (folder / "failed.json").is_file():
         row |= {"state": "failed", "why": json.loads((folder / "failed.json").read_text(encoding="utf-8"))["why"]}
-    elif _held(folder):
+    elif is_held(folder):
         row |= {"state": "running", "share": read_progress(folder)}
         row["seconds"] = round(time.time() - (folder / "step.json").stat().st_mtime)
     return row
-
-
-def _held(folder: Path) -> bool:
-    from filelock import FileLock, Timeout
-
-    if not (folder / "lock").exists():
-        return False
-    try:
-        with FileLock(folder / "lock", timeout=0):
-            return False
-    except (Timeout, OSError):
-        return True

@@ -4,6 +4,7 @@ Paths inside are relative, so a store can be moved. A step is held by a lock of 
 its holder is.
 """
 
+import fcntl
 import json
 import os
 import shutil
@@ -81,13 +82,41 @@ class Store:
     @contextmanager
     def held(self, step: Step) -> Iterator[None]:
         """Hold a step, waiting for another process that is at it."""
-        from filelock import FileLock
-
         folder = self.folder(step)
         folder.mkdir(parents=True, exist_ok=True)
-        with FileLock(folder / "lock"):
+        while True:
+            lock = os.open(folder / "lock", os.O_RDWR | os.O_CREAT)
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if _names(folder / "lock", lock):
+                break
+            os.close(lock)  # the one that held it took the file away: what was locked is a file without a name
+        try:
             yield
-        (folder / "lock").unlink(missing_ok=True)
+        finally:
+            (folder / "lock").unlink(missing_ok=True)
+            os.close(lock)
+
+
+def _names(path: Path, descriptor: int) -> bool:
+    try:
+        return os.path.samestat(os.stat(path), os.fstat(descriptor))
+    except FileNotFoundError:
+        return False
+
+
+def is_held(folder: Path) -> bool:
+    """Tell whether some process is at the step in `folder`."""
+    try:
+        lock = os.open(folder / "lock", os.O_RDWR)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return False
+    except OSError:
+        return True
+    finally:
+        os.close(lock)
 
 
 def read_step(folder: Path) -> Step:
