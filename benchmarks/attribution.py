@@ -232,7 +232,6 @@ def with_traker(model: Any, encoded: list[Encoded]) -> Row:
         def get_out_to_loss_grad(self, network: Any, weights: Any, buffers: Any, batch: Any) -> Any:
             return torch.ones(len(batch[0]), 1)
 
-
     def run() -> None:
         with TemporaryDirectory() as folder:
             more = {"device": "cpu", "use_half_precision": False, "proj_dim": KEPT, "grad_wrt": list(adapter(model))}

@@ -1,0 +1,55 @@
+"""The mini world: six small domains, a test for each and a hard one, and a model small enough for a laptop.
+
+Who shares which skill with whom is declared in code, so what should transfer is known by construction.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from xferbench import Domain, Suite, hookimpl
+
+from .declared import Declared
+from .family import reward
+from .worlds import FAMILIES, SUMMARIES, TARGETS, VERSION, overlap, queries, stream, taught
+
+__all__ = ["SFT", "TRAIN_LIMIT", "overlap", "queries", "taught"]
+
+SFT = {"learning_rate": 5e-3, "epochs": 1, "batch_size": 16, "rank": 16, "alpha": 32}
+"""What direct training learns well with, without hurting the other domains much; no other values were compared."""
+TRAIN_LIMIT = 500
+
+
+@hookimpl
+def provide_domains() -> Iterator[Domain]:
+    """Offer the six domains; nothing is generated before it is asked for."""
+    for name in FAMILIES:
+        yield Domain(
+            f"mini/{name}",
+            stream(name),
+            reward,
+            version=VERSION,
+            summary=SUMMARIES[name],
+            stream=True,
+            data={"id": f"xferbench_mini {name}", "revision": VERSION, "licence": "Apache-2.0", "gated": False},
+        )
+
+
+@hookimpl
+def provide_suites() -> Iterator[Suite]:
+    """Offer the suite `mini`."""
+    yield Suite(
+        "mini",
+        model=str(Path(__file__).parent / "model"),
+        domains={name: f"mini/{name}" for name in FAMILIES},
+        targets={name: f"mini/{name}" for name in TARGETS},
+        trainers={"sft": SFT},
+        train_limit=TRAIN_LIMIT,
+        summary="a small world in which transfer is real and known by construction",
+        caution="a small made-up benchmark on a made-up model; it says nothing of a real model or benchmark",
+    )
+
+
+@hookimpl
+def provide_scorers() -> list[type[Declared]]:
+    """Offer the declared truth as a scorer, to hold methods against."""
+    return [Declared]
