@@ -82,9 +82,10 @@ class _Planner:
             target=tuple(self._full("target", name) for name in asked.target),
         )
         self.notes: list[str] = []
-        for short, full in suite.targets.items():
-            if suite.caution and short != full and full in {spec(text)[0] for text in self.asked.target}:
-                self._note(f"{short} is {full} here: {suite.caution}")
+        asked_of = {spec(text)[0] for text in self.asked.target}
+        renamed = [(short, full) for short, full in suite.targets.items() if short != full and full in asked_of]
+        if suite.caution and renamed:
+            self._note(f"{', '.join(f'{short} is {full}' for short, full in renamed)} here: {suite.caution}")
         self.drawn: dict[tuple[str, str], Data] = {}
 
     def _full(self, kind: str, text: str) -> str:

@@ -68,12 +68,15 @@ def plan(model: Any, examples: Sequence[Example], tokens: int) -> Plan:
         else:
             kept[row] = encoded
     if cut:
-        warnings.warn(f"{cut} of {len(examples)} examples are longer than the context: cut to {model.context} tokens",
-                      stacklevel=2)
+        warnings.warn(
+            f"{cut} of {len(examples)} examples are longer than the context: cut to {model.context} tokens",
+            stacklevel=2,
+        )
     if skipped:
         names = ", ".join(examples[row].id for row in skipped[:10]) + (", ..." if len(skipped) > 10 else "")
-        warnings.warn(f"{len(skipped)} of {len(examples)} examples leave no answer to learn, score nan: {names}",
-                      stacklevel=2)
+        warnings.warn(
+            f"{len(skipped)} of {len(examples)} examples leave no answer to learn, score nan: {names}", stacklevel=2
+        )
     return Plan(tuple(e.id for e in examples), tuple(packed(kept, tokens)), tuple(skipped))
 
 

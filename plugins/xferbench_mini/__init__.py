@@ -45,7 +45,7 @@ def provide_suites() -> Iterator[Suite]:
         trainers={"sft": SFT},
         train_limit=TRAIN_LIMIT,
         summary="a small world in which transfer is real and known by construction",
-        caution="a small made-up benchmark on a made-up model; it says nothing of a real model or benchmark",
+        caution="small, made up, on a made-up model; it says nothing of a real model or benchmark",
     )
 
 

@@ -90,7 +90,7 @@ def _compare(
     found |= {"permuted": None, "cells": len(points), "reason": None, "by_target": {}, "points": points}
     x, y = predicted[used], measured[used]
     if len(points) < FEWEST:
-        found["reason"] = f"{len(points)} cells are both predicted and measured; it takes {FEWEST}"
+        found["reason"] = f"it takes {FEWEST} pairs that are both predicted and measured; there are {len(points)}"
         return found
     rho = spearman(x, y)
     if rho is None:
