@@ -112,6 +112,19 @@ def test_full_fine_tuning_after_an_adapter_takes_the_adapter_in(first, tmp_path)
     torch.testing.assert_close(before, after, atol=1e-3, rtol=1e-3)
 
 
+def test_the_state_of_adam_is_kept_on_request_and_less_can_read_it(llama, tmp_path):
+    from xferbench_gradients import Less
+
+    made, _ = fitted(dataclasses.replace(QUICK, save_optimizer=True), llama, tmp_path)
+    saved = torch.load(Path(made.adapter) / "optimizer.pt", weights_only=True)
+    names = [name for group in saved["param_groups"] for name in group["param_names"]]
+    assert names
+    assert all("lora_" in name for name in names)
+    scores = Less().score(load(made), EXAMPLES, [EXAMPLES[:4]])
+    assert scores.shape == (len(EXAMPLES), 1)
+    assert (abs(scores) <= 1).all()
+
+
 def test_a_chat_model_learns_too(qwen2, tmp_path):
     made, _ = fitted(QUICK, qwen2, tmp_path)
     check_changed(load(made), str(qwen2))

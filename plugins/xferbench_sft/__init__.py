@@ -37,6 +37,8 @@ class SFT:
     """Batches whose gradients are added up before a step."""
     gradient_checkpointing: bool = False
     """Save memory by computing activations twice."""
+    save_optimizer: bool = False
+    """Keep Adam's state beside the adapter: the scorer less needs it."""
 
     def __post_init__(self) -> None:
         for name in ("learning_rate", "epochs", "batch_size", "rank", "alpha", "max_length", "accumulate"):

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import torch
 from datasets import Dataset
 from trl import SFTConfig, SFTTrainer
 
@@ -31,11 +32,24 @@ def fit(settings: "SFT", start: Checkpoint, examples: Sequence[Example], out: Pa
     )
     trainer.train()
     made = save(settings, model, out)
+    if settings.save_optimizer:
+        torch.save(_named_state(trainer), Path(made.adapter or made.base) / "optimizer.pt")
     state = trainer.state
     tokens = round(sum(len(one.ids) for one in encoded) * (state.epoch or 0))
     curve = [{"step": row["step"], "loss": row["loss"]} for row in state.log_history if "loss" in row]
     log(curve, spent(settings, model, state.global_step, tokens) | fate, out)
     return made
+
+
+def _named_state(trainer: SFTTrainer) -> dict[str, Any]:
+    """The optimizer's state with the names of its parameters: their order differs from the network's."""
+    optimizer: Any = trainer.optimizer
+    network: Any = trainer.model
+    names = {id(parameter): name for name, parameter in network.named_parameters()}
+    state = optimizer.state_dict()
+    for saved, group in zip(state["param_groups"], optimizer.param_groups, strict=True):
+        saved["param_names"] = [names[id(parameter)] for parameter in group["params"]]
+    return dict(state)
 
 
 def _encoded(tokenizer: Any, examples: Sequence[Example], longest: int) -> tuple[list[Encoded], dict[str, int]]:
