@@ -1,10 +1,13 @@
 """What the tests share: tiny models made on the spot, a small third-party world, the command line as a user runs it."""
 
+import gzip
 import importlib
+import json
 import os
 import shutil
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -150,3 +153,28 @@ def hub():
     if not (folder / "openai" / "gsm8k").is_dir():
         pytest.skip("no folder of public data: set XFERBENCH_TEST_HUB to one laid out as on the hub")
     return folder
+
+
+def kept(folder):
+    """Return {step: the bytes of its result} of all steps that are done."""
+    return {path.parent.name: path.read_bytes() for path in (folder / "steps").glob("*/result.json")}
+
+
+def kinds(steps):
+    return Counter(step.split("-")[0] for step in steps)
+
+
+def rows(folder):
+    """The rows of a run without what may differ: how long it took, and where it lies."""
+    found = [json.loads(line) for line in (folder / "results.jsonl").read_text().splitlines()]
+    for row in found:
+        row.pop("store", None)
+        row.get("cost", {}).pop("seconds", None)
+    return found
+
+
+def items(folder):
+    return {path.name: gzip.decompress(path.read_bytes()) for path in (folder / "items").iterdir()}
+
+
+# One whole run with trl and lm-eval, shared by what follows.

@@ -1,20 +1,14 @@
 """A whole run, as a user starts it: every condition, nothing done twice, and whatever happens, what is done is kept."""
 
 import gzip
-import hashlib
 import json
-import os
 import resource
-import signal
-import subprocess
-import time
 from collections import Counter
 
 import jsonschema
-import psutil
 import pytest
 from click.testing import CliRunner
-from conftest import command, environment
+from conftest import kept, kinds
 
 from xferbench.analyse.schema import SCHEMA
 from xferbench.experiment import CONDITIONS
@@ -22,31 +16,6 @@ from xferbench.experiment import CONDITIONS
 FULL = ("run", "--suite", "tiny", "--source", "letters", "--target", "pick", "--seeds", "0,1", "--jobs", "1")
 FULL += ("--scorer", "random,vocabulary", "--json")
 LIGHT = ("run", "--suite", "tiny", "--source", "letters", "--target", "quick", "--scorer", "", "--json")
-
-
-def kept(folder):
-    """Return {step: the bytes of its result} of all steps that are done."""
-    return {path.parent.name: path.read_bytes() for path in (folder / "steps").glob("*/result.json")}
-
-
-def kinds(steps):
-    return Counter(step.split("-")[0] for step in steps)
-
-
-def rows(folder):
-    """The rows of a run without what may differ: how long it took, and where it lies."""
-    found = [json.loads(line) for line in (folder / "results.jsonl").read_text().splitlines()]
-    for row in found:
-        row.pop("store", None)
-        row.get("cost", {}).pop("seconds", None)
-    return found
-
-
-def items(folder):
-    return {path.name: gzip.decompress(path.read_bytes()) for path in (folder / "items").iterdir()}
-
-
-# One whole run with trl and lm-eval, shared by what follows.
 
 
 @pytest.fixture(scope="module")
@@ -296,146 +265,3 @@ def test_a_flag_may_mend_what_is_wrong_in_the_yaml_only_if_it_can_be_read(ask, t
     shown = ask("run", "asked.yaml", "--dry-run")
     assert shown.exit_code == 2
     assert "asked.yaml: unknown key 'seed'; did you mean 'seeds'?" in shown.stderr
-
-
-# Runs that are disturbed, in processes of their own.
-
-SLOW = (*LIGHT, "--trainer", "slow", "--seeds", "0,1,2", "--conditions", "transfer,sequential", "--jobs", "1")
-
-
-def start(arguments, env, cwd):
-    return subprocess.Popen(
-        command(*arguments),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env=environment(env),
-        cwd=cwd,
-        start_new_session=True,
-    )
-
-
-def wait_for(true, seconds=300):
-    end = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < end, "waited in vain"
-        time.sleep(0.1)
-
-
-def living(session):
-    """The processes of a session that are alive."""
-    found = []
-    for process in psutil.process_iter(["status"]):
-        try:
-            if os.getsid(process.pid) == session and process.info["status"] != psutil.STATUS_ZOMBIE:
-                found.append(process.pid)
-        except ProcessLookupError:
-            continue
-    return found
-
-
-def disturbed(number, folder, world):
-    """Start the slow run; signal it when one more training is done and the next has begun; say what it said."""
-    runs = folder / "runs"
-    before = len(kept(runs))
-    process = start((*SLOW, "--out", "runs"), {**world.env, "TINY_SLOW": "4"}, folder)
-    try:
-        wait_for(lambda: kinds(set(kept(runs)))["train"] > before or process.poll() is not None)
-        wait_for(lambda: len(list(runs.glob("steps/*/step.json"))) > len(kept(runs)) or process.poll() is not None)
-        assert process.poll() is None, process.communicate()
-        if number == signal.SIGINT:
-            os.killpg(process.pid, number)  # as a terminal does
-        else:
-            process.send_signal(number)
-        out, err = process.communicate(timeout=200)
-        try:
-            wait_for(lambda: not living(process.pid), 15)
-            left = []
-        except AssertionError:
-            left = living(process.pid)
-        return process.returncode, out, err, left
-    finally:
-        for pid in living(process.pid):
-            os.kill(pid, signal.SIGKILL)
-
-
-@pytest.fixture(scope="module")
-def story(world, xferbench, tmp_path_factory):
-    """Stopped with Ctrl-C, taken up again and killed, taken up again and finished; and the same left in peace."""
-    folder, peace = tmp_path_factory.mktemp("story"), tmp_path_factory.mktemp("peace")
-    found = {"stopped": disturbed(signal.SIGINT, folder, world)}
-    found["kept"] = kept(folder / "runs")
-    found["killed"] = disturbed(signal.SIGKILL, folder, world)
-    found["kept more"] = kept(folder / "runs")
-    found["finished"] = xferbench(*SLOW, "--out", "runs", env=world.env, cwd=folder)
-    found["peace"] = xferbench(*SLOW, "--out", "runs", env=world.env, cwd=peace)
-    return found | {"folder": folder / "runs", "peaceful": peace / "runs"}
-
-
-def test_ctrl_c_says_what_is_kept_and_exits_130(story):
-    code, out, err, left = story["stopped"]
-    assert code == 130
-    assert out == ""
-    assert f"stopped; {len(story['kept'])} of " in err
-    assert "are done and kept in runs. The same command goes on from there." in err
-    assert "Traceback" not in err
-    assert not left
-
-
-def test_nothing_lives_on_when_the_run_is_killed(story):
-    code, _, _, left = story["killed"]
-    assert code == -signal.SIGKILL
-    assert not left
-
-
-def test_the_same_command_goes_on_from_there(story):
-    assert story["finished"].returncode == 0, story["finished"].stderr
-    after = kept(story["folder"])
-    for before in (story["kept"], story["kept more"]):
-        assert before
-        assert {step: after[step] for step in before} == before
-    assert len(story["kept more"]) > len(story["kept"])
-
-
-def test_a_disturbed_run_ends_with_the_results_of_one_left_in_peace(story):
-    assert story["peace"].returncode == 0
-    assert rows(story["folder"]) == rows(story["peaceful"])
-    assert items(story["folder"]) == items(story["peaceful"])
-    for path in story["peaceful"].glob("steps/train-*/model/*.safetensors"):
-        other = story["folder"] / path.relative_to(story["peaceful"])
-        assert hashlib.sha256(other.read_bytes()).digest() == hashlib.sha256(path.read_bytes()).digest()
-
-
-def test_nothing_half_written_is_left(story):
-    assert not list(story["folder"].rglob("*.part"))
-    assert not list(story["folder"].rglob("progress.json"))
-
-
-@pytest.fixture(scope="module")
-def died(world, tmp_path_factory):
-    """A trainer that ends its whole process, beside a good one that was at work in another."""
-    folder = tmp_path_factory.mktemp("died")
-    asked = (*LIGHT, "--trainer", "fragile", "--seeds", "0,1", "--conditions", "transfer,sequential", "--jobs", "2")
-    process = start(asked, {**world.env, "TINY_EXIT": "1", "TINY_SLOW": "3"}, folder)
-    try:
-        out, err = process.communicate(timeout=200)
-        return process.returncode, out, err
-    except subprocess.TimeoutExpired:
-        for pid in living(process.pid):
-            os.kill(pid, signal.SIGKILL)
-        return None, *process.communicate()
-
-
-def test_a_step_whose_process_dies_is_reported_and_the_run_ends(died):
-    code, out, err = died
-    assert code == 1, err
-    why = {row["step"]: row["why"] for row in json.loads(out)["not_done"]}
-    assert any("the process that ran it died" in text for text in why.values())
-    assert "train tiny/letters by fragile, seed 1" in err
-
-
-def test_a_step_that_died_beside_another_is_not_given_up_with_it(died):
-    code, out, err = died
-    assert code == 1, err
-    assert ("transfer", 0) in {(cell["condition"], cell["seed"]) for cell in json.loads(out)["cells"]}
-    assert ("sequential", 0) in {(cell["condition"], cell["seed"]) for cell in json.loads(out)["cells"]}
