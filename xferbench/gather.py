@@ -100,10 +100,16 @@ def _top_shares(results: Results, store: Store, top: float = 0.2) -> None:
         if len(rows) < 2:
             rows[0] |= {"top_share": None, "reason": "one source: there is nothing to share with"}
             continue
-        scores = [(score, row["source"]) for row in rows for score in _scores(store, row["step"])]
-        best = sorted(scores, reverse=True)[: max(1, round(top * len(scores)))]
+        scores = {row["source"]: list(_scores(store, row["step"])) for row in rows}
+        every = sorted((score for given in scores.values() for score in given), reverse=True)
+        best = max(1, round(top * len(every)))
+        least = every[best - 1]
+        above, level = sum(score > least for score in every), every.count(least)
         for row in rows:
-            row["top_share"] = sum(source == row["source"] for _, source in best) / len(best)
+            given = scores[row["source"]]
+            # Where the border falls among equal scores, each of them counts in part.
+            part = (best - above) / level * given.count(least)
+            row["top_share"] = (sum(score > least for score in given) + part) / best
 
 
 def _scores(store: Store, step: str) -> Iterable[float]:

@@ -11,6 +11,8 @@ from xferbench.analyse.transfer import findings
 from xferbench.results import Results
 
 VERSION = 1
+MANY = 12
+"""Pairs scored that still make a table which a person reads."""
 
 
 def document(results: Results) -> dict[str, Any]:
@@ -53,11 +55,13 @@ def _attribution(rows: list[dict[str, Any]], agreement: list[dict[str, Any]]) ->
         mean = "-" if row["mean"] is None else f"{row['mean']:+.4f}"
         shown.append([row["scorer"], row["source"], row["target"], mean, share])
     lines = [tabulate(shown, headers=head, disable_numparse=True)]
+    if len(rows) > MANY:
+        lines = [f"{len(rows)} pairs were scored: their means and shares are in results.jsonl and in --json."]
     for row in agreement:
         if row["spearman"] is not None:
             lines.append(
                 f"{row['scorer']}: Spearman {row['spearman']:+.2f} with the measured gains over {row['cells']} cells, "
-                f"QAP p {row['p_qap']}"
+                f"QAP p {row['p_qap']:.3f}"
             )
     if agreement and all(row["spearman"] is None for row in agreement):
         lines.append(f"Whether the scores foretell the gains: {agreement[0]['reason']}.")
