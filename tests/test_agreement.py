@@ -156,8 +156,8 @@ def test_rectangular_rows_only():
     [
         (np.ones((3, 3)), np.eye(3), "all predictions are equal"),
         (np.eye(3) + np.arange(3), np.zeros((3, 3)), "all measured gains are equal"),
-        ([[1.0]], [[0.1]], "1 cells"),
-        ([[None, 1.0, 2.0, 3.0]], [[0.1, 0.2, 0.3, 0.1]], "3 cells"),
+        ([[1.0]], [[0.1]], "there are 1"),
+        ([[None, 1.0, 2.0, 3.0]], [[0.1, 0.2, 0.3, 0.1]], "there are 3"),
     ],
 )
 def test_too_little_is_none_with_a_reason(predicted, measured, reason):

@@ -49,7 +49,7 @@ def living(session):
 def disturbed(number, folder, world):
     """Start the slow run; signal it when one more training is done and the next has begun; say what it said."""
     runs = folder / "runs"
-    before = len(kept(runs))
+    before = kinds(set(kept(runs)))["train"]
     process = start((*SLOW, "--out", "runs"), {**world.env, "TINY_SLOW": "4"}, folder)
     try:
         wait_for(lambda: kinds(set(kept(runs)))["train"] > before or process.poll() is not None)
