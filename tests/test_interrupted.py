@@ -24,6 +24,8 @@ def start(arguments, env, cwd):
         env=environment(env),
         cwd=cwd,
         start_new_session=True,
+        # A shell gives its background jobs an ignored SIGINT, which would be handed down to here.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
 
 
