@@ -1,5 +1,6 @@
 """The file that loads weights: what is asked is a prefix of what was learnt, and a bad model folder is said at once."""
 
+import hashlib
 import json
 import os
 import shutil
@@ -184,3 +185,19 @@ def test_a_file_that_was_hashed_is_not_hashed_again(llama, tmp_path):
     (copied / "model.safetensors").write_bytes((llama / "model.safetensors").read_bytes() + b" ")
     changed = models.fingerprint(copied, known)
     assert changed != first  # ... but not of a file that was written to since
+
+
+def test_a_folder_that_lists_checksums_must_agree_with_them(llama, tmp_path):
+    folder = shutil.copytree(llama, tmp_path / "model")
+    weights = folder / "model.safetensors"
+    sums = {"model.safetensors": hashlib.sha256(weights.read_bytes()).hexdigest()}
+    (folder / "SHA256SUMS.json").write_text(json.dumps(sums))
+    assert models.fingerprint(folder) == models.fingerprint(llama)
+    broken = bytearray(weights.read_bytes())
+    broken[-1] ^= 1
+    weights.write_bytes(broken)
+    with pytest.raises(ModelError, match=r"model\.safetensors is damaged"):
+        models.fingerprint(folder)
+    weights.unlink()
+    with pytest.raises(ModelError, match=r"model\.safetensors is missing"):
+        models.fingerprint(folder)

@@ -16,6 +16,8 @@ from typing import Any
 from xferbench.api import Checkpoint, Example
 from xferbench.errors import DataError, ModelError
 
+SUMS = "SHA256SUMS.json"
+"""A model may carry the checksums of its files: {name: sha256}."""
 WEIGHTS = ("*.safetensors", "pytorch_model*.bin")
 TOKENIZER = ("tokenizer.json", "tokenizer.model", "vocab.json", "tokenizer_config.json", "vocab.txt", "spiece.model")
 IGNORED = ("*.msgpack", "*.h5", "*.ot", "*.onnx", "*.gguf", "*.md", "*.png")
@@ -95,18 +97,26 @@ def _complete(folder: Path) -> Path:
 def fingerprint(folder: Path, known: dict[str, str] | None = None) -> str:
     """Return a hash of weights, configuration and tokenizer: the identity of a model, wherever it lies.
 
+    A folder that lists checksums (SHA256SUMS.json) must agree with them; ModelError names the file that does not.
     `known` maps "path size mtime" to the digest of a file that was hashed before; it is filled in.
     """
     known = {} if known is None else known
     total = hashlib.sha256()
-    skip = ("README.md", "SHA256SUMS.json", ".gitattributes")
+    digests: dict[str, str] = {}
+    skip = ("README.md", SUMS, ".gitattributes")
     for path in sorted(p for p in folder.iterdir() if p.is_file() and p.name not in skip):
         state = path.stat()
         key = f"{path.resolve()} {state.st_size} {state.st_mtime_ns}"
         if key not in known:
             with path.open("rb") as file:
                 known[key] = hashlib.file_digest(file, "sha256").hexdigest()
+        digests[path.name] = known[key]
         total.update(f"{path.name} {known[key]}\n".encode())
+    if (folder / SUMS).is_file():
+        for name, wanted in json.loads((folder / SUMS).read_text(encoding="utf-8")).items():
+            if name not in skip and digests.get(name) != wanted:
+                fault = f"is damaged: its checksum is not the one in {SUMS}" if name in digests else "is missing"
+                raise ModelError(f"{folder / name} {fault}; install or fetch the model again")
     return total.hexdigest()
 
 

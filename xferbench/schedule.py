@@ -75,7 +75,8 @@ class Walk:
     def _preflight(self, pool: Any, todo: list[Step]) -> None:
         targets = {step.target.name: step for step in todo if isinstance(step, Evaluate)}
         checks = [
-            pool.submit(preflight, self.plan.base.folder, vars(step.target), step.limit) for step in targets.values()
+            pool.submit(preflight, self.plan.base.folder, vars(step.target), step.limit, number == 0)
+            for number, step in enumerate(targets.values())
         ]
         for found in (check.result() for check in checks):
             if not found["ok"]:

@@ -5,6 +5,7 @@ again by the next run.
 """
 
 import contextlib
+import json
 import os
 import sys
 import time
@@ -149,14 +150,19 @@ def _target(named: Named, catalog: Catalog) -> Any:
     return catalog.make("target", named.name, settings)
 
 
-def preflight(base: str, target: dict[str, Any], limit: int | None) -> dict[str, Any]:
-    """Look for what would make measuring on a target fail, before anything is trained: data, context, the model."""
+def preflight(base: str, target: dict[str, Any], limit: int | None, weights: bool) -> dict[str, Any]:
+    """Look for what would make measuring on a target fail, before anything is trained: data, context, tokenizer.
+
+    `weights`: load the whole model as well; once a run is enough.
+    """
     try:
         with _logged(Path(os.devnull)):
             found = _target(Named(**target), load_catalog())
-            model = models.load(Checkpoint(base))
+            if weights:
+                models.load(Checkpoint(base))
             if hasattr(found, "check"):
-                found.check(model.tokenizer, model.context, limit)
+                config = json.loads((Path(base) / "config.json").read_text(encoding="utf-8"))
+                found.check(models.tokenizer(base), models.context(config), limit)
     except Exception as error:
         return {"ok": False, "why": _line(error), "usage": True}
     return {"ok": True}

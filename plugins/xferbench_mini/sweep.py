@@ -1,4 +1,4 @@
-"""The sweep behind the suite's defaults: fine-tune on each domain, test on all, for one setting of sft.
+"""A quick look at a base model while it is made: fine-tune on each domain, test on all, without the harness.
 
 `python -m xferbench_mini.sweep --model FOLDER learning_rate=3e-3 rank=8 ...` prints base scores, gains and seconds.
 It is a small loop of its own, one thread a process, and not the harness: it finds settings, the harness measures.

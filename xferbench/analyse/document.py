@@ -19,7 +19,8 @@ def document(results: Results) -> dict[str, Any]:
     """Return all that is known of a run: cells, findings, attribution, agreement. All scores are fractions."""
     return {
         "schema": VERSION,
-        **{key: results.run.get(key) for key in ("suite", "model", "store", "notes")},
+        **{key: results.run.get(key) for key in ("suite", "model", "notes")},
+        "store": None if results.root is None else str(results.root),
         "cells": [vars(cell) for cell in results.cells],
         "findings": findings(results),
         "attribution": results.attribution,
@@ -37,9 +38,8 @@ def text(found: dict[str, Any], figure: Path | None = None) -> str:
     if found["attribution"]:
         parts += [_attribution(found["attribution"], found["agreement"]), ""]
     if found["store"]:
-        parts.append(
-            f"rows {found['store']}/results.jsonl, items {found['store']}/items/, steps {found['store']}/steps/"
-        )
+        places = f"rows {found['store']}/results.jsonl, items {found['store']}/items/"
+        parts.append(places + (f", steps {found['store']}/steps/" if Path(found["store"], "steps").is_dir() else ""))
     if figure:
         parts.append(f"figure {figure}")
     return "\n".join(parts)
