@@ -13,63 +13,18 @@ from types import SimpleNamespace
 
 import pytest
 
+from xferbench.tiny import make_model
+
 os.environ["HF_HUB_OFFLINE"] = "1"  # no test needs a network
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # tiny tensors: threads would only wait for each other
 
 ROOT = Path(__file__).parent.parent
-LINES = [
-    "Which letter follows a? b",
-    "Is 12 odd or even? even",
-    "Is 7 odd or even? odd",
-    "The quick brown fox jumps over the lazy dog.",
-    "Question: what is two and two? Answer: four",
-]
 TEMPLATE = (
     "{% for message in messages %}<|{{ message['role'] }}|>{{ message['content'] }}"
     "{% if message['role'] == 'assistant' %}{{ eos_token }}{% endif %}{{ '\n' }}{% endfor %}"
     "{% if add_generation_prompt %}<|assistant|>{% endif %}"
 )
 WORLD_PLUGINS = "tiny,sft,local,baselines"
-
-
-def byte_level_tokenizer(template=None):
-    """Train a byte-level BPE tokenizer on a few lines."""
-    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
-    from transformers import PreTrainedTokenizerFast
-
-    made = Tokenizer(models.BPE())
-    made.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    made.decoder = decoders.ByteLevel()
-    alphabet = pre_tokenizers.ByteLevel.alphabet()
-    special = ["<|end|>", "<|endoftext|>"]  # transformers adds the second to any Qwen2 that lacks it
-    trainer = trainers.BpeTrainer(vocab_size=340, special_tokens=special, initial_alphabet=alphabet)
-    made.train_from_iterator(LINES, trainer)
-    found = PreTrainedTokenizerFast(tokenizer_object=made, eos_token="<|end|>")
-    found.chat_template = template
-    return found
-
-
-def make_model(folder, architecture, template=None, context=256):
-    """Save a small random causal language model with its tokenizer; equal arguments give equal bytes."""
-    import torch
-    import transformers
-
-    tokenizer = byte_level_tokenizer(template)
-    ends = {"bos_token_id": None, "eos_token_id": tokenizer.eos_token_id, "pad_token_id": None}
-    if architecture == "gpt2":
-        config = transformers.GPT2Config(
-            vocab_size=len(tokenizer), n_embd=32, n_layer=2, n_head=2, n_positions=context, **ends
-        )
-    else:
-        kind = {"llama": transformers.LlamaConfig, "qwen2": transformers.Qwen2Config}[architecture]
-        config = kind(
-            vocab_size=len(tokenizer), hidden_size=32, intermediate_size=64, num_hidden_layers=2,
-            num_attention_heads=2, num_key_value_heads=2, max_position_embeddings=context, **ends,
-        )  # fmt: skip
-    torch.manual_seed(0)
-    transformers.AutoModelForCausalLM.from_config(config).save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-    return folder
 
 
 @pytest.fixture(scope="session")

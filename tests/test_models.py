@@ -6,11 +6,12 @@ import os
 import shutil
 
 import pytest
-from conftest import TEMPLATE, byte_level_tokenizer
+from conftest import TEMPLATE
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from xferbench import Checkpoint, DataError, Example, ModelError, encode, load, models
+from xferbench.tiny import byte_level_tokenizer
 
 PLAIN = byte_level_tokenizer()
 CHAT = byte_level_tokenizer(TEMPLATE)

@@ -2,45 +2,35 @@
 
 import json
 import os
+import re
+import shutil
 import subprocess
 import sys
 import sysconfig
 from types import SimpleNamespace
 
 import pytest
-from conftest import environment
+from conftest import ROOT, environment
+
+from xferbench import UsageError
+from xferbench.scaffold import KINDS, new
 
 PYPROJECT = """
 [project]
-name = "xferbench-{name}"
-version = "{version}"
+name = "xferbench-wrong"
+version = "2.0"
 dependencies = ["xferbench"]
 
 [project.entry-points.xferbench]
-{name} = "xferbench_{name}"
+wrong = "xferbench_wrong"
 
 [tool.setuptools]
-py-modules = ["xferbench_{name}"]
+py-modules = ["xferbench_wrong"]
 
 [build-system]
 requires = ["setuptools>=77"]
 build-backend = "setuptools.build_meta"
 """
-
-HAIKU = '''
-"""Haiku: does learning to write three lines help with anything else?"""
-from xferbench import Domain, Example, hookimpl
-
-def examples():
-    yield Example("frog", "Write a haiku about a frog.", "An old silent pond...")
-
-def reward(example, completion):
-    return float(len(completion.strip().splitlines()) == 3)
-
-@hookimpl
-def provide_domains():
-    yield Domain("haiku", examples, reward)
-'''
 
 BROKEN = '''
 """A plugin with a misspelt hook."""
@@ -54,7 +44,7 @@ def provide_domain():
 
 @pytest.fixture(scope="module")
 def fresh(tmp_path_factory):
-    """A fresh environment that sees the packages of this one, with two plugins of strangers installed by pip."""
+    """A fresh environment that sees the packages of this one, with plugins of strangers installed by pip."""
     folder = tmp_path_factory.mktemp("fresh")
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(folder / "venv")], check=True)
     python = folder / "venv" / "bin" / "python"
@@ -62,32 +52,21 @@ def fresh(tmp_path_factory):
     beside = sysconfig.get_path("purelib")
     # addsitedir also reads the .pth files there, so that an editable xferbench is found like an installed one
     (site / "beside.pth").write_text(f"import site; site.addsitedir({beside!r})\n")
-    for name, version, source in (("haiku", "0.1", HAIKU), ("wrong", "2.0", BROKEN)):
-        home = folder / name
-        home.mkdir()
-        (home / "pyproject.toml").write_text(PYPROJECT.format(name=name, version=version))
-        (home / f"xferbench_{name}.py").write_text(source)
-        subprocess.run(
-            [
-                str(python),
-                "-m",
-                "pip",
-                "install",
-                "--quiet",
-                "--no-index",
-                "--no-build-isolation",
-                "--no-deps",
-                str(home),
-            ],
-            check=True,
-            env=environment(),
-        )
+    wrong = folder / "wrong"
+    wrong.mkdir()
+    (wrong / "pyproject.toml").write_text(PYPROJECT)
+    (wrong / "xferbench_wrong.py").write_text(BROKEN)
+    # a copy: building leaves files beside the source
+    haiku = shutil.copytree(ROOT / "plugins" / "xferbench-haiku", folder / "haiku")
+    written = [new(f"my-{kind}", kind, folder) for kind in KINDS]
+    pip = [python, "-m", "pip", "install", "--quiet", "--no-index", "--no-build-isolation", "--no-deps"]
+    subprocess.run([*map(str, [*pip, wrong, haiku, *written])], check=True, env=environment())
 
     def run(*arguments, env=None):
         line = [str(python), "-m", "xferbench.cli", *map(str, arguments)]
         return subprocess.run(line, capture_output=True, text=True, env=environment(env), cwd=folder, timeout=900)
 
-    return SimpleNamespace(run=run, folder=folder, site=site)
+    return SimpleNamespace(run=run, folder=folder, site=site, python=python)
 
 
 def test_pip_put_the_plugin_into_the_fresh_environment(fresh):
@@ -130,3 +109,79 @@ def test_it_is_run_from_the_command_line(fresh, world):
     assert "plugin wrong (xferbench-wrong 2.0) is broken" in done.stderr
     (recipe,) = (fresh.folder / "runs" / "steps").glob("train-*/step.json")
     assert json.loads(recipe.read_text())["data"][0]["version"] == "xferbench-haiku 0.1, 1"
+
+
+def test_a_new_plugin_of_each_kind_keeps_the_contract_as_it_was_written(fresh, world):
+    names = [f"my-{kind}" for kind in KINDS]
+    lines = "from xferbench.testing import check_plugin\nif __name__ == '__main__':\n"
+    lines += "".join(f"    check_plugin('{name}')\n" for name in names)
+    (fresh.folder / "checked.py").write_text(lines)
+    done = subprocess.run(
+        [fresh.python, "checked.py"], cwd=fresh.folder, env=environment(), capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+
+
+def test_new_plugins_of_all_kinds_take_part_in_one_run(fresh, world):
+    env = {**world.env, "XFERBENCH_PLUGINS": ",".join(["tiny", *(f"my-{kind}" for kind in KINDS)])}
+    asked = ("--source", "my-domain", "--target", "my-target", "--trainer", "my-trainer", "--scorer", "my-scorer")
+    rest = ("--suite", "tiny", "--executor", "my-executor", "--conditions", "transfer", "--seeds", "0")
+    limits = ("--train-limit", 8, "--eval-limit", 20, "--query-limit", 4, "--out", "all-kinds")
+    done = fresh.run("run", *asked, *rest, *limits, "--json", env=env)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert {cell["condition"] for cell in found["cells"]} == {"baseline", "transfer"}
+    assert found["attribution"][0]["scorer"] == "my-scorer"
+    assert found["attribution"][0]["mean"] is not None
+
+
+def test_the_check_of_a_plugin_that_breaks_the_contract_says_where(fresh):
+    folder = new("liar", "domain", fresh.folder)
+    module = folder / "xferbench_liar" / "__init__.py"
+    text = module.read_text().replace("float(completion.strip() == example.answer)", "2.0")
+    module.write_text(text.replace('f"liar-{number}"', '"liar"'))
+    done = fresh.run("plugins", "check", folder, "--json")
+    assert done.returncode == 3, done.stderr
+    failed = {row["check"]: row["note"] for row in json.loads(done.stdout) if row["state"] == "FAIL"}
+    assert failed == {
+        "examples are examples": "two examples have one id",
+        "the reward tells right from wrong": "no example's own answer is given 1",
+    }
+
+
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [
+        ("XFERBENCH_API = 99\n", "made for plugin API 99; this xferbench speaks 1"),
+        ("import torch\n", "imports torch, transformers at its top"),
+        ("import no_such_thing\n", "No module named 'no_such_thing'"),
+    ],
+)
+def test_the_check_names_what_is_wrong_with_a_whole_plugin(fresh, source, said):
+    folder = new("wrong" + re.sub(r"\W|_", "", source).lower(), "domain", fresh.folder)
+    module = next(folder.glob("xferbench_*/__init__.py"))
+    module.write_text(module.read_text().replace("XFERBENCH_API = 1\n", source))
+    done = fresh.run("plugins", "check", folder)
+    assert done.returncode == 3, done.stderr
+    assert said.split(",")[0] in done.stdout
+
+
+@pytest.mark.parametrize("name", ["My_Plugin", "1st", "a--b", "", "../up", "class", "é", "a b"])
+def test_a_name_that_no_package_can_have_is_refused(name, tmp_path):
+    with pytest.raises(UsageError, match="no package name"):
+        new(name, "domain", tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_nothing_is_written_over_and_nothing_half_written(tmp_path):
+    new("mine", "scorer", tmp_path)
+    with pytest.raises(UsageError, match="there already"):
+        new("mine", "domain", tmp_path)
+    with pytest.raises(UsageError, match="unknown kind 'domian'; did you mean 'domain'"):
+        new("other", "domian", tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["xferbench-mine"]
+
+
+def test_what_is_checked_and_is_no_plugin_is_said(fresh, tmp_path):
+    assert "did you mean 'sft'" in fresh.run("plugins", "check", "sfy").stderr
+    assert "has no pyproject.toml" in fresh.run("plugins", "check", tmp_path).stderr

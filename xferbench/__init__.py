@@ -28,6 +28,7 @@ _HOME = {
     "hub": ("rows",),
     "lmeval": ("LmEvalTask",),
     "models": ("Encoded", "Model", "encode", "load"),
+    "outcome": ("Outcome", "read", "run"),
     "progress": ("report_progress",),
 }
 _WHERE = {name: module for module, names in _HOME.items() for name in names}

@@ -10,9 +10,9 @@ from typing import Any
 from xferbench import experiment as experiments
 from xferbench.catalog import load
 from xferbench.errors import UsageError, unknown
+from xferbench.execute import Progress, Watch, ask, execute
 from xferbench.experiment import Experiment
 from xferbench.plan import Plan
-from xferbench.run import Progress, Watch, ask, run
 from xferbench.store import Store
 
 
@@ -30,7 +30,7 @@ def run_command(path: Path | None, flags: Mapping[str, Any], out: Path, dry_run:
     _announce(plan)
     try:
         with _watching() as watch:
-            results = run(plan, store, catalog, watch)
+            results = execute(plan, store, catalog, watch)
     except KeyboardInterrupt:
         done = sum(store.done(step) for step in plan.steps)
         print(

@@ -1,4 +1,4 @@
-"""Walk the plan: what is stored is not done again, the rest goes to an executor, what came out becomes rows."""
+"""Execute a plan: what is stored is not done again, the rest goes to an executor, what came out becomes rows."""
 
 import json
 from pathlib import Path
@@ -11,10 +11,10 @@ from xferbench.results import Results, write
 from xferbench.schedule import Progress, Walk, Watch
 from xferbench.store import Store, write_json
 
-__all__ = ["Progress", "Watch", "ask", "run"]
+__all__ = ["Progress", "Watch", "ask", "execute"]
 
 
-def run(plan: Plan, store: Store, catalog: Catalog, watch: Watch = lambda progress: None) -> Results:
+def execute(plan: Plan, store: Store, catalog: Catalog, watch: Watch = lambda progress: None) -> Results:
     """Do what is not done of a plan and return all its rows; they are written to the store's folder as well.
 
     Raises UsageError, with nothing trained, when a target cannot be measured. A step that fails is in `not_done`, and
