@@ -20,10 +20,7 @@ def gather(plan: Plan, store: Store, failed: dict[str, str]) -> Results:
             continue
         found = store.result(cell.step)
         train = cell.step.train
-        items = store.root / "items" / f"{cell.step.id}.jsonl.gz"
-        if not items.is_file():
-            items.parent.mkdir(exist_ok=True)
-            shutil.copyfile(store.folder(cell.step) / "items.jsonl.gz", items)
+        _beside(store, cell.step.id, "items")
         results.cells.append(
             Cell(
                 condition=cell.condition,
@@ -40,12 +37,21 @@ def gather(plan: Plan, store: Store, failed: dict[str, str]) -> Results:
     for step in plan.attributions:
         if store.done(step):
             found = store.result(step)
+            _beside(store, step.id, "scores")
             row = {"scorer": step.scorer.name, "target": step.target.name, "source": step.data.domain, "step": step.id}
             results.attribution.append({**row, **{key: found[key] for key in ("mean", "n", "null", "queries")}})
     _top_shares(results, store)
     results.run["notes"] += _fates(plan, store)
     results.not_done += [{"step": s.id, "title": s.title, "why": failed[s.id]} for s in plan.steps if s.id in failed]
     return results
+
+
+def _beside(store: Store, step: str, kind: str) -> None:
+    """Lay a step's items or scores beside the rows, where the analyses look for them."""
+    place = store.root / kind / f"{step}.jsonl.gz"
+    if not place.is_file():
+        place.parent.mkdir(exist_ok=True)
+        shutil.copyfile(store.folder(step) / f"{kind}.jsonl.gz", place)
 
 
 def _about(plan: Plan, store: Store) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 DIR/results.jsonl holds one JSON object a line, each with a "kind": `run` (one line, what was asked), `cell` (one
 measured condition), `attribution` (one scorer on one pair), `not_done` (a step that failed, and why).
 DIR/items/<step>.jsonl.gz holds one line for each test item: {"id", "prompt", "score"}; "prompt" is a hash, no text.
+DIR/scores/<step>.jsonl.gz holds one line for each training example that a scorer scored: {"id", "source", "score"}.
 """
 
 import gzip
@@ -11,6 +12,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from xferbench.errors import UsageError
 
@@ -54,6 +58,15 @@ class Results:
         if self.root is None:
             return {}
         return read_items(self.root / "items" / f"{step}.jsonl.gz")
+
+    def scores(self, step: str) -> NDArray[np.float64]:
+        """Return the finite scores of one attribution step's training examples, in the order of the file."""
+        path = None if self.root is None else self.root / "scores" / f"{step}.jsonl.gz"
+        if path is None or not path.is_file():
+            return np.empty(0)
+        with gzip.open(path, "rt", encoding="utf-8") as lines:
+            found = [json.loads(line)["score"] for line in lines]
+        return np.array([score for score in found if score is not None], dtype=float)
 
 
 def read_items(path: Path) -> dict[tuple[str, str], float]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from xferbench import results as rows
 from xferbench.analyse import agreement as agreements
-from xferbench.analyse import document, index, order, traits, wide
+from xferbench.analyse import composition, document, heatmap, index, order, traits, wide
 from xferbench.errors import UsageError
 from xferbench.results import Results
 
@@ -70,8 +70,22 @@ def components(source: Source) -> Analysis:
     return Analysis(found, lambda: traits.text(found), lambda path: traits.draw(found, path))
 
 
+def compositions(source: Source) -> Analysis:
+    """Which sources the most influential examples come from, over all cuts."""
+    found = composition.composition(source.results)
+    return Analysis(found, lambda: composition.text(found), lambda path: composition.draw(found, path))
+
+
+def heatmaps(source: Source) -> Analysis:
+    """Predicted by the top examples beside measured by training, and whether the two agree."""
+    found = heatmap.heatmap(source.results)
+    return Analysis(found, lambda: heatmap.text(found), lambda path: heatmap.draw(found, path))
+
+
 ANALYSES: dict[str, Callable[[Source], Analysis]] = {
     "agreement": agreement,
+    "composition": compositions,
+    "heatmap": heatmaps,
     "index": indices,
     "order": orders,
     "traits": components,

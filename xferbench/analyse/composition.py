@@ -1,0 +1,167 @@
+"""Which sources the most influential examples come from: composition curves, and whether a source enters late.
+
+Of all training examples scored toward one target by one scorer, Top_X is the share X with the highest scores. For a
+source s with n_s of the N examples: recall R_s(X) = |Top_X n D_s| / n_s, composition C_s(X) = |Top_X n D_s| / |Top_X|,
+lift L_s(X) = C_s(X) / (n_s / N) = R_s(X) / X ("Domain Transfer: Weak and Strong", Fig. 2, whose axis fits R_s).
+A source that is no more and no less useful than the others has R_s(X) = X, lift 1 and an excess area of 0.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from xferbench.analyse.figure import canvas, save
+from xferbench.analyse.pairing import number
+from xferbench.analyse.table import grid
+from xferbench.errors import UsageError
+from xferbench.results import Results
+
+Scores = Mapping[str, NDArray[np.float64]]
+PERCENTS = tuple(range(1, 101))
+TOP, LATE = 20, 10
+"""Percent: where the heatmap cuts, and below which a source that enters late has nothing."""
+NEGLIGIBLE = 0.5
+"""Lift below which a source is called negligible: less than half of its fair share."""
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#B0568C", "#E69F00", "#56B4E9", "#767676", "#000000")
+STYLES = ("-", "--", "-.", ":")
+
+
+def composition(results: Results, *, resamples: int = 1000, seed: int = 0) -> list[dict[str, Any]]:
+    """Return one row for each scorer, target and source: recall, share and lift over the percentiles 1 to 100.
+
+    excess: the area between the recall curve and the diagonal (-0.5 to 0.5; 0: a fair share), with the 95 % percentile
+    interval of a bootstrap over the examples of each source. late: whether the lift stays below 0.5 up to 10 %.
+    None, beside a reason, with a single source or no scores.
+    """
+    groups: dict[tuple[str, str, str], list[Mapping[str, Any]]] = {}
+    for row in results.attribution:
+        groups.setdefault((row["scorer"], row.get("recipe") or "", row["target"]), []).append(row)
+    found = []
+    for (scorer, recipe, target), rows in groups.items():
+        scores = {row["source"]: results.scores(row["step"]) for row in rows}
+        name = {"scorer": scorer, "recipe": recipe, "target": target}
+        reason = _reason(scores)
+        if reason:
+            found += [{**name, "source": source, "n": len(scores[source]), "reason": reason} for source in scores]
+            continue
+        curves = recall(scores)
+        ends = intervals(scores, resamples, seed)
+        total = sum(map(len, scores.values()))
+        for source, given in scores.items():
+            curve = curves[source]
+            lift = curve / (np.array(PERCENTS) / 100)
+            found.append(
+                {
+                    **name, "source": source, "n": len(given), "reason": None,
+                    "recall": curve.round(6).tolist(), "share": (lift * len(given) / total).round(6).tolist(),
+                    "lift": lift.round(6).tolist(), "excess": number(excess(curve)),
+                    "low": number(ends[source][0]), "high": number(ends[source][1]),
+                    "late": bool((lift[:LATE] < NEGLIGIBLE).all()),
+                }
+            )  # fmt: skip
+    return found
+
+
+def _reason(scores: Scores) -> str | None:
+    if len(scores) < 2:
+        return "one source: there is nothing to share with"
+    empty = [source for source, given in scores.items() if not len(given)]
+    return f"no finite score of {', '.join(empty)}" if empty else None
+
+
+def recall(scores: Scores) -> dict[str, NDArray[np.float64]]:
+    """Return R_s at the percentiles 1 to 100 for each source; equal scores at the border count in part."""
+    every = np.concatenate(list(scores.values()))
+    order = np.sort(every)[::-1]
+    found = {source: np.empty(len(PERCENTS)) for source in scores}
+    for at, percent in enumerate(PERCENTS):
+        best = percent / 100 * len(every)  # not rounded: part of an example may be taken
+        least = order[min(len(every), int(np.ceil(best))) - 1]
+        above, level = int((every > least).sum()), int((every == least).sum())
+        part = (best - above) / level
+        for source, given in scores.items():
+            found[source][at] = ((given > least).sum() + part * (given == least).sum()) / len(given)
+    return found
+
+
+def excess(curve: NDArray[np.float64]) -> float:
+    """Area between a recall curve (from 0 at 0) and the diagonal, by trapezoids."""
+    whole = np.concatenate([[0.0], curve])
+    return float(((whole[1:] + whole[:-1]) / 2).mean() - 0.5)
+
+
+def intervals(scores: Scores, resamples: int, seed: int) -> dict[str, tuple[float, float]]:
+    """Percentile interval of each excess over examples drawn with replacement within their source.
+
+    The excess of s is, but for the grid, the chance that an example of s outscores one drawn from all, minus 1/2.
+    """
+    rng = np.random.default_rng(seed)
+    draws: dict[str, list[float]] = {source: [] for source in scores}
+    whole = np.sort(np.concatenate(list(scores.values())))
+    ranks = {source: np.searchsorted(whole, given) for source, given in scores.items()}
+    for _ in range(resamples):
+        drawn = {source: rng.choice(given, len(given)) for source, given in ranks.items()}
+        every = np.sort(np.concatenate(list(drawn.values())))
+        for source, given in drawn.items():
+            below = np.searchsorted(every, given, "left") + np.searchsorted(every, given, "right")
+            draws[source].append(float(below.mean()) / (2 * len(every)) - 0.5)
+    return {source: tuple(np.quantile(given, [0.025, 0.975])) for source, given in draws.items()}
+
+
+def text(found: Sequence[Mapping[str, Any]]) -> str:
+    """One line for each scorer, target and source: its part of the top, its lift there, the area, if it is late."""
+    if not found:
+        return "no scorer was run"
+    heads = ["scorer", "target", "source", "n", f"in top {TOP} %", "lift", "excess area [95 %]", f"first {LATE} %"]
+    rows = []
+    for row in found:
+        start = [row["scorer"], row["target"], row["source"], str(row["n"])]
+        if row["reason"]:
+            rows.append([*start, ".", ".", ".", row["reason"]])
+            continue
+        area = f"{row['excess']:+.3f} [{row['low']:+.3f}, {row['high']:+.3f}]"
+        at = TOP - 1
+        late = "negligible" if row["late"] else ""
+        rows.append([*start, f"{100 * row['share'][at]:.0f} %", f"{row['lift'][at]:.2f}", area, late])
+    return "\n".join(
+        [
+            grid([heads, *rows], ["left"] * 3 + ["right"] * 4 + ["left"]),
+            "",
+            "lift: part of the top over part of all examples; excess area: between the recall curve and the diagonal,",
+            f"0 where a source has its fair share at every cut; negligible: lift below {NEGLIGIBLE} up to {LATE} %.",
+        ]
+    )
+
+
+def draw(found: Sequence[Mapping[str, Any]], path: Path) -> None:
+    """Draw the recall curves: a row for each scorer, a panel for each target, a line for each source."""
+    shown = [row for row in found if not row["reason"]]
+    if not shown:
+        raise UsageError("there is nothing to draw: no two sources were scored toward one target")
+    scorers = list(dict.fromkeys((row["scorer"], row["recipe"]) for row in shown))
+    targets = list(dict.fromkeys(row["target"] for row in shown))
+    sources = list(dict.fromkeys(row["source"] for row in shown))
+    figure, axes = canvas(len(scorers), len(targets), (3.3 * len(targets) + 1.2, 3.1 * len(scorers) + 0.4))
+    places = [(scorer, target) for scorer in scorers for target in targets]
+    for axis, (scorer, target) in zip(axes, places, strict=True):
+        axis.plot([0, 100], [0, 100], color="#767676", linewidth=1, linestyle=":")
+        axis.axvline(TOP, color="#BBBBBB", linewidth=0.8)
+        for row in shown:
+            if (row["scorer"], row["recipe"]) == scorer and row["target"] == target:
+                at = sources.index(row["source"])
+                axis.plot(
+                    [0, *PERCENTS], [0, *(100 * value for value in row["recall"])], label=row["source"],
+                    color=COLOURS[at % len(COLOURS)], linestyle=STYLES[at // len(COLOURS) % 4], linewidth=1.5,
+                )  # fmt: skip
+        axis.set_title(f"{scorer[0]} → {target}", fontsize=10, loc="left")
+        axis.set_xlim(0, 100)
+        axis.set_ylim(0, 100)
+        axis.tick_params(labelsize=8)
+    handles, labels = axes[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside right upper", fontsize=8, frameon=False, title="source")
+    figure.supxlabel("most influential examples taken, % of all (dotted: a fair share)", fontsize=9)
+    figure.supylabel("of the source's examples, %", fontsize=9)
+    save(figure, path)
