@@ -73,6 +73,11 @@ def main(debug: bool) -> None:
 @click.option(
     "--conditions", metavar="NAME[,...]", help="Of baseline,transfer,direct,sequential,joint,placebo (default: all)."
 )
+@click.option(
+    "--curriculum", multiple=True, envvar="XFERBENCH_RUN_CURRICULUM", metavar="NAME>NAME...",
+    help='Further things to learn: "math>code" in turn, math+code mixed, math:0.8+code:0.2; may be repeated.',
+)  # fmt: skip
+@click.option("--budget", metavar="NAME", help="Of several domains: additive (default), matched_steps, matched_tokens.")
 @click.option("--scorer", metavar="NAME[,...]", help="Influence scores of the source's examples; '' for none.")
 @click.option("--seeds", metavar="N[,...]", help="One training run for each (default: 0,1,2).")
 @click.option("--train-limit", type=click.IntRange(1), help="Examples drawn from each domain.")
@@ -95,10 +100,12 @@ def run(experiment: Path | None, out: Path, dry_run: bool, json: bool, **flags: 
     xferbench run --source math --target gpqa
     xferbench run --source math,code --target gpqa,logic --seeds 0,1,2,3,4 --out runs/two
     xferbench run --source gsm8k --target pubmedqa --model path/to/model
+    xferbench run --curriculum "math>code" --curriculum "code>math" --target math,code
     xferbench run runs/experiment.yaml
     """
     from xferbench.face import run_command
 
+    flags["curriculum"] = ",".join(flags["curriculum"]) or None
     click.get_current_context().exit(run_command(experiment, flags, out, dry_run, json))
 
 
@@ -168,16 +175,20 @@ def status(directory: Path, json: bool) -> None:
 @click.option("--plot", type=click.Path(path_type=Path), help="Draw into FILE.png or FILE.svg.")
 @click.option("--scale", type=click.Choice(["points", "fraction"]), default="points", help="Of a table's values.")
 @click.option("--n", multiple=True, metavar="TARGET=ITEMS", help="Items of a target of a table.")
-def analyse(what: str, source: Path, json: bool, plot: Path | None, scale: str, n: tuple[str, ...]) -> None:
+@click.option("--drop", default=5.0, show_default=True, metavar="POINTS", help="order: a loss that is a failure.")
+def analyse(
+    what: str, source: Path, json: bool, plot: Path | None, scale: str, n: tuple[str, ...], drop: float
+) -> None:
     """Analyse a run's folder, or a table from elsewhere.
 
     \b
     xferbench analyse transfer runs
     xferbench analyse order table.csv --json
+    xferbench analyse training runs --plot curves.png
     """
     from xferbench.face import analyse_command
 
-    analyse_command(what, source, json, plot, scale, n)
+    analyse_command(what, source, json, plot, scale, n, drop)
 
 
 @main.command()

@@ -1,5 +1,6 @@
 """What `run` and `analyse` show a person: the loud name of what is measured, progress on stderr, a table on stdout."""
 
+import dataclasses
 import json
 import sys
 from collections.abc import Iterator, Mapping
@@ -74,7 +75,8 @@ def _announce(plan: Plan) -> None:
     """Say which suite, model and exact names are measured, so that nobody takes a suite's benchmark for another."""
     asked = plan.experiment
     print(
-        f"suite {asked.suite}, model {plan.base.name}: {', '.join(asked.source)} -> {', '.join(asked.target)}",
+        f"suite {asked.suite}, model {plan.base.name}: {', '.join(asked.source + asked.curriculum)} -> "
+        f"{', '.join(asked.target)}",
         file=sys.stderr,
     )
     for note in plan.notes:
@@ -119,7 +121,7 @@ def clock(seconds: float) -> str:
 
 
 def analyse_command(
-    what: str, source: Path, as_json: bool, plot: Path | None, scale: str, counts: tuple[str, ...]
+    what: str, source: Path, as_json: bool, plot: Path | None, scale: str, counts: tuple[str, ...], drop: float
 ) -> None:
     """Do `xferbench analyse`."""
     from xferbench.analyse import menu
@@ -132,7 +134,7 @@ def analyse_command(
         if not equals or not n.isdigit() or int(n) < 1:
             raise UsageError(f"--n takes TARGET=ITEMS, not {count!r}")
         sizes[target] = int(n)
-    analysis = menu.ANALYSES[what](menu.read(source, scale, sizes))
+    analysis = menu.ANALYSES[what](dataclasses.replace(menu.read(source, scale, sizes), drop=drop / 100))
     if plot is not None:
         analysis.draw(plot)
     print(json.dumps(analysis.found, indent=1, allow_nan=False) if as_json else analysis.text())

@@ -8,6 +8,7 @@ from typing import Any
 from xferbench import results as rows
 from xferbench.analyse import agreement as agreements
 from xferbench.analyse import document, index, order, traits, wide
+from xferbench.analyse import training as trainings
 from xferbench.errors import UsageError
 from xferbench.results import Results
 
@@ -18,6 +19,8 @@ class Source:
 
     results: Results
     table: wide.Wide
+    drop: float = order.DROP
+    """A loss of so much (a fraction) is called a failure by `order`."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +57,7 @@ def agreement(source: Source) -> Analysis:
 
 def orders(source: Source) -> Analysis:
     """Order sensitivity, interference, mixing, strategies."""
-    found = order.order(source.results)
+    found = order.order(source.results, source.drop)
     return Analysis(found, lambda: order.text(found), lambda path: order.draw(found, path))
 
 
@@ -70,10 +73,19 @@ def components(source: Source) -> Analysis:
     return Analysis(found, lambda: traits.text(found), lambda path: traits.draw(found, path))
 
 
+def training(source: Source) -> Analysis:
+    """Loss, reward and sampling ratios over the steps of every training."""
+    if source.results.root is None:
+        raise UsageError("a table holds no logs of trainings: give the folder of a run")
+    found = trainings.training(source.results)
+    return Analysis(found, lambda: trainings.text(found), lambda path: trainings.draw(found, path))
+
+
 ANALYSES: dict[str, Callable[[Source], Analysis]] = {
     "agreement": agreement,
     "index": indices,
     "order": orders,
+    "training": training,
     "traits": components,
     "transfer": transfer,
 }
