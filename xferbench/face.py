@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from xferbench import experiment as experiments
+from xferbench import mix as mixing
 from xferbench.catalog import load
 from xferbench.errors import UsageError, unknown
 from xferbench.experiment import Experiment
+from xferbench.mix import Mix
 from xferbench.plan import Plan
-from xferbench.run import Progress, Watch, ask, run
+from xferbench.run import Progress, Watch, ask, fingerprints, run
 from xferbench.store import Store
 
 
@@ -47,6 +49,28 @@ def run_command(path: Path | None, flags: Mapping[str, Any], out: Path, dry_run:
     if found["findings"]:
         figure = document.draw(results, found, out / "findings.png")
     print(json.dumps(found, indent=1, allow_nan=False) if as_json else document.text(found, figure))
+    for row in results.not_done:
+        print(f"xferbench: not done: {row['title']}: {row['why']}", file=sys.stderr)
+    return 1 if results.not_done else 0
+
+
+def mix_command(flags: Mapping[str, Any], what: Mix, out: Path, dry_run: bool, as_json: bool) -> int:
+    """Do `xferbench mix` and return its exit code."""
+    asked = experiments.from_mapping({key: value for key, value in flags.items() if value is not None}, "mix")
+    catalog = load()
+    if dry_run:
+        print(dry(mixing.plan(asked, what, catalog, fingerprints(out))[0], Store(out), as_json))
+        return 0
+    with _watching() as watch:
+        results = mixing.mix(asked, what, catalog, out, watch)
+    from xferbench.analyse import mixture
+
+    found = mixture.mixture(results)
+    figure = out / "mix" / "mix.png"
+    if found["curve"]:
+        mixture.draw(found, figure)
+    shown = {**found, "not_done": results.not_done}
+    print(json.dumps(shown, indent=1, allow_nan=False) if as_json else f"{mixture.text(found)}\n\nfigure {figure}")
     for row in results.not_done:
         print(f"xferbench: not done: {row['title']}: {row['why']}", file=sys.stderr)
     return 1 if results.not_done else 0

@@ -93,7 +93,7 @@ class Planner:
         if suite.caution and renamed:
             self._note(f"{', '.join(f'{short} is {full}' for short, full in renamed)} here: {suite.caution}")
         self.supply = Supply(catalog, self.asked.train_limit, self.asked.budget, folder)
-        self.own_domains = {text: self.direct(text) for text in self.asked.target}
+        self.own_domains = {text: self._own(text) for text in self.asked.target}
         directs = (domain for domain in self.own_domains.values() if domain and self.asked.source)
         further = (domain for text in self.asked.curriculum for domain in parse(text).domains)
         self.supply.domains = tuple(dict.fromkeys([*self.asked.source, *directs, *further]))
@@ -118,13 +118,13 @@ class Planner:
         return full + text[len(name) :]
 
     def plan(self) -> Plan:
-        recipes = [(text, self._recipe(text)) for text in self.asked.trainer]
-        scorers = [self._named("scorer", text) for text in self.asked.scorer]
+        recipes = [(text, self.recipe(text)) for text in self.asked.trainer]
+        scorers = [self.named("scorer", text) for text in self.asked.scorer]
         self.catalog.entry("executor", self.asked.executor)
         cells: list[Planned] = []
         attributions: list[Attribute] = []
         for text in self.asked.target:
-            target = self._target(text)
+            target = self.target(text)
             for label, trainers in recipes:
                 for source in self.asked.source:
                     cells += self._cells(source, text, target, label, trainers)
@@ -160,12 +160,15 @@ class Planner:
         self, condition: str, source: str, text: str, target: Named, label: str, trainers: tuple[Named, ...], on: Stages
     ) -> list[Planned]:
         self._judgeable(on, trainers)
-        versions, limit = _versions(MEASURING), self.asked.eval_limit
         return [
-            Planned(condition, label if on else "", source, text, seed,
-                    Evaluate(self.base, self.train(on, trainers, seed), target, limit, versions))
+            Planned(condition, label if on else "", source, text, seed, self.evaluate(on, trainers, seed, target))
             for seed in (self.asked.seeds if on else (None,))
-        ]  # fmt: skip
+        ]
+
+    def evaluate(self, on: Stages, trainers: tuple[Named, ...], seed: int | None, target: Named) -> Evaluate:
+        """Return the step that measures what was learnt on these stages; the baseline on none."""
+        trained = self.train(on, trainers, seed)
+        return Evaluate(self.base, trained, target, self.asked.eval_limit, _versions(MEASURING))
 
     def _stages(self, condition: str, source: str, text: str) -> Stages | None:
         """Return what each stage learns from, () for the baseline, None when the condition does not exist here."""
@@ -191,6 +194,15 @@ class Planner:
                 for domain in (data.domain for stage in stages for data in stage):
                     if self.catalog.entry("domain", domain).value.reward is None:
                         raise UsageError(f"trainer {trainer.name} learns from rewards, and domain {domain} has none")
+
+    def _own(self, text: str) -> str | None:
+        """What DIRECT trains on; a domain that is not installed is an error only where a condition needs it."""
+        try:
+            return self.direct(text)
+        except UsageError:
+            if self.asked.source and set(self.asked.conditions) & {"direct", "sequential", "joint"}:
+                raise
+            return None
 
     def direct(self, text: str) -> str | None:
         """Return the domain that DIRECT trains on for a target as typed."""
@@ -232,10 +244,12 @@ class Planner:
         """Return the step that scores each example of `data` for its influence on a target, at a checkpoint."""
         return Attribute(self.base, at, scorer, data, target, self.asked.query_limit, _versions(MEASURING))
 
-    def _recipe(self, text: str) -> tuple[Named, ...]:
-        return tuple(self._named("trainer", part.strip()) for part in text.split(">"))
+    def recipe(self, text: str) -> tuple[Named, ...]:
+        """Read the trainers of a recipe."""
+        return tuple(self.named("trainer", part.strip()) for part in text.split(">"))
 
-    def _named(self, kind: str, text: str) -> Named:
+    def named(self, kind: str, text: str) -> Named:
+        """Read a trainer or scorer with its settings, the suite's defaults among them."""
         name, settings = spec(text)
         entry = self.catalog.entry(kind, name)
         defaults = dict(self.suite.trainers.get(name, {})) if kind == "trainer" and self.own else {}
@@ -243,7 +257,8 @@ class Planner:
         values = {key: getattr(made, key) for key in fields(entry.value)}
         return Named(name, {k: list(v) if isinstance(v, tuple) else v for k, v in values.items()}, entry.plugin.label)
 
-    def _target(self, text: str) -> Named:
+    def target(self, text: str) -> Named:
+        """Read a target with its settings and its fingerprint."""
         name, settings = spec(text)
         entry = self.catalog.entry("target", name)
         made = self.catalog.make("target", name, settings)

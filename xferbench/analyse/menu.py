@@ -7,7 +7,7 @@ from typing import Any
 
 from xferbench import results as rows
 from xferbench.analyse import agreement as agreements
-from xferbench.analyse import document, index, order, traits, wide
+from xferbench.analyse import document, index, mixture, order, traits, wide
 from xferbench.analyse import training as trainings
 from xferbench.errors import UsageError
 from xferbench.results import Results
@@ -73,6 +73,12 @@ def components(source: Source) -> Analysis:
     return Analysis(found, lambda: traits.text(found), lambda path: traits.draw(found, path))
 
 
+def mix(source: Source) -> Analysis:
+    """The curve of a mixture over its shares, and what choosing by influence is worth."""
+    found = mixture.mixture(source.results)
+    return Analysis(found, lambda: mixture.text(found), lambda path: mixture.draw(found, path))
+
+
 def training(source: Source) -> Analysis:
     """Loss, reward and sampling ratios over the steps of every training."""
     if source.results.root is None:
@@ -84,6 +90,7 @@ def training(source: Source) -> Analysis:
 ANALYSES: dict[str, Callable[[Source], Analysis]] = {
     "agreement": agreement,
     "index": indices,
+    "mix": mix,
     "order": orders,
     "training": training,
     "traits": components,
