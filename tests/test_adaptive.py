@@ -102,7 +102,7 @@ def test_the_held_out_loss_is_that_of_the_answers_and_held_out_examples_are_not_
             logits = model.network(input_ids=torch.tensor([found.ids])).logits[0].log_softmax(-1)
         places = range(found.prompt, len(found.ids))
         losses.append(-sum(logits[i - 1, found.ids[i]].item() for i in places) / len(places))
-    (row,) = [row for row in log if row["step"] == 8 and row.get("domain") == "parity"]
+    (row,) = [row for row in log if row.get("step") == 8 and row.get("domain") == "parity"]
     assert row["held_out_loss"] == pytest.approx(sum(losses) / len(losses), abs=1e-5)
     pool = adapt.Pool.of(QUICK, model, "parity", examples(), 0)
     asked = {encode(model.tokenizer, one).ids for one in examples()[32:40]}

@@ -173,7 +173,14 @@ def test_wrong_names_are_refused_with_the_nearest(inside):
 
 
 def test_a_run_of_curricula(inside, world, tmp_path):
-    values = {"suite": "tiny", "target": "quick", "seeds": "0", "trainer": "sft", "scorer": "", "executor": "inline"}
+    values = {
+        "suite": "tiny",
+        "target": "quick",
+        "trainer": "sft:max_steps=10",
+        "seeds": "0",
+        "scorer": "",
+        "executor": "inline",
+    }
     typed = "letters>picks,picks>letters,picks"
 
     def asked():

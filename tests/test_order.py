@@ -144,9 +144,7 @@ def test_the_mean_over_targets_of_a_run_has_an_interval_that_holds_the_truth(tmp
             step = f"{draw}{curriculum.replace('>', '-')}{target}{seed}"
             rows = [{"id": str(i), "prompt": "p", "score": score} for i, score in enumerate(scores)]
             write_items(tmp_path / "items" / f"{step}.jsonl.gz", rows)
-            cells.append(
-                Cell("curriculum", curriculum, "sft", "", target, seed, "acc", scores.mean(), 0.03, 200, step)
-            )
+            cells.append(Cell("curriculum", curriculum, "sft", "", target, seed, "acc", scores.mean(), 0.03, 200, step))
         results = Results({"own_domains": {"a": "a", "b": "b"}}, cells, [], [], tmp_path)
         (row,) = order.order(results)["spread"]
         parts = {r["target"]: r["value"] for r in order.order(results)["order"]}

@@ -32,7 +32,8 @@ class Supply:
             entry = self.catalog.entry("domain", name)
             found = draw(entry.value, key[2], treatment)
             about = f"{entry.plugin.label}, {entry.value.version}"
-            self._drawn[key] = Data(name, len(found), fingerprint(found), about, treatment)
+            drawn = self.data(name, n=n).n if treatment else len(found)  # a treatment may leave examples out
+            self._drawn[key] = Data(name, drawn, fingerprint(found), about, treatment)
         return self._drawn[key]
 
     def stages(self, curriculum: Curriculum, treatment: str = "") -> Stages:
