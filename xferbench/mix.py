@@ -68,6 +68,7 @@ def plan(
     target, trainers = planner.target(text), planner.recipe(label)
     scorer = planner.named("scorer", asked.scorer[0])
     both = tuple(sorted(pools.values(), key=lambda data: data.domain))
+    planner.judgeable((both,), trainers)
     at = planner.train((both,), trainers, asked.seeds[0]) if mix.score_at == "mixed" else None
     scored = {name: planner.attribute(at, scorer, data, target) for name, data in pools.items()}
     cells = [Planned("baseline", "", "", text, None, planner.evaluate((), trainers, None, target))]

@@ -159,7 +159,7 @@ class Planner:
     def _measured(
         self, condition: str, source: str, text: str, target: Named, label: str, trainers: tuple[Named, ...], on: Stages
     ) -> list[Planned]:
-        self._judgeable(on, trainers)
+        self.judgeable(on, trainers)
         return [
             Planned(condition, label if on else "", source, text, seed, self.evaluate(on, trainers, seed, target))
             for seed in (self.asked.seeds if on else (None,))
@@ -187,7 +187,7 @@ class Planner:
             return None
         return self.supply.stages(parse(f"{source}>{direct}" if condition == "sequential" else f"{source}+{direct}"))
 
-    def _judgeable(self, stages: Stages, trainers: tuple[Named, ...]) -> None:
+    def judgeable(self, stages: Stages, trainers: tuple[Named, ...]) -> None:
         """Refuse a trainer that learns from rewards on a domain that has none."""
         for trainer in trainers:
             if getattr(self.catalog.entry("trainer", trainer.name).value, "needs_reward", False):

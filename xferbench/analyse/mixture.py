@@ -50,6 +50,7 @@ def mixture(results: Results, resamples: int = 2000) -> dict[str, Any]:
         for (arm, at), seeds in curve.items() if arm != "top" and ("top", at) in curve
     ]  # fmt: skip
     tops = {at: seeds for (arm, at), seeds in curve.items() if arm == "top"}
+    about = {**{key: results.run.get(key) for key in ("suite", "model", "notes")}, **about}
     return {**about, "curve": shown, "against": against, "best": _best(tops, scores, resamples) if tops else None}
 
 
@@ -110,6 +111,9 @@ def text(found: Mapping[str, Any]) -> str:
         lines.append(line)
     head = (f"{first} mixed with {second} for {found['target']}: {found['slots']} examples in every training "
             f"({found['recipe']}), chosen by {found['scorer']}")  # fmt: skip
+    if found["suite"]:
+        notes = [f"NOTE: {note}" for note in found["notes"] or []]
+        head = "\n".join([f"suite {found['suite']}, model {found['model']['name']}", *notes, head])
     return "\n\n".join([head, grid(lines, ["right"] * 8), *_verdict(found)])
 
 
@@ -146,7 +150,8 @@ def draw(found: Mapping[str, Any], path: Path) -> None:
     shares = sorted({row["share"] for row in found["curve"]})
     step = min((b - a for a, b in pairwise(shares)), default=1.0)
     for place, (arm, colour) in enumerate(ARMS.items()):
-        rows = sorted((row for row in found["curve"] if row["arm"] == arm), key=lambda row: row["share"])
+        rows = [row for row in found["curve"] if row["arm"] == arm and row["gain"]["value"] is not None]
+        rows.sort(key=lambda row: row["share"])
         x = [row["share"] + 0.06 * step * (place - 1) for row in rows]
         axis.plot(x, [100 * row["gain"]["value"] for row in rows], "o-", color=colour, label=arm, linewidth=1.6)
         for left, row in zip(x, rows, strict=True):
