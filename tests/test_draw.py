@@ -42,12 +42,14 @@ def test_a_stream_gives_its_first_ones_and_may_be_endless():
         draw(Domain("d", endless, stream=True), None)
 
 
-def test_no_limit_takes_all_in_their_order():
-    assert [one.id for one in draw(domain(7), None)] == [one.id for one in numbers(7)]
+def test_no_limit_takes_all_and_so_does_a_limit_of_all():
+    assert {one.id for one in draw(domain(7), None)} == {one.id for one in numbers(7)}
+    assert draw(domain(7), 7) == draw(domain(7), None)
 
 
-def test_a_limit_of_all_takes_all():
-    assert {one.id for one in draw(domain(7), 7)} == {one.id for one in numbers(7)}
+@given(st.integers(1, 20), st.integers(0, 20))
+def test_a_smaller_draw_is_the_beginning_of_a_larger(n, more):
+    assert draw(domain(40), n) == draw(domain(40), n + more)[:n]
 
 
 def test_an_example_is_marked_with_its_domain_unless_it_names_one():

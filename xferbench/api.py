@@ -71,7 +71,11 @@ class Measurement:
 
 @runtime_checkable
 class Trainer(Protocol):
-    """A frozen dataclass whose fields are its hyperparameters, each with a default."""
+    """A frozen dataclass whose fields are its hyperparameters, each with a default.
+
+    Class attributes that it may have: needs_reward (True: it learns from the domain's reward), and step_settings (the
+    names of fields that count optimiser steps: under a matched budget they are divided among the stages).
+    """
 
     name: ClassVar[str]
 

@@ -3,8 +3,9 @@
 import dataclasses
 import hashlib
 import json
+import math
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import islice
 
 from xferbench.api import Domain, Example
@@ -17,7 +18,8 @@ def draw(domain: Domain, limit: int | None, treatment: str = "", seed: int = 0) 
     """Draw `limit` examples (None: all) from a domain: the same ones for every training seed.
 
     A stream comes in random order, so its first ones are taken; anything else is sampled, since data sets lie sorted by
-    source or size. Raises DataError when the domain is empty or has fewer than `limit`.
+    source or size. A smaller limit draws the first ones of a larger. Raises DataError when the domain is empty or has
+    fewer than `limit`.
     """
     if domain.stream and limit is None:
         raise UsageError(f"domain {domain.name} is an endless stream: say how many examples with --train-limit")
@@ -32,9 +34,9 @@ def draw(domain: Domain, limit: int | None, treatment: str = "", seed: int = 0) 
     if limit is not None and len(found) < limit:
         raise DataError(f"domain {domain.name} has {len(found)} examples at most; {limit} were asked for")
     _check(domain, found)
-    if limit is not None and not domain.stream:
-        order = random.Random(f"draw {seed} {domain.name}").sample(range(len(found)), limit)
-        found = [found[index] for index in order]
+    if not domain.stream:  # also where all are taken: the same n, asked for by number, must give the same order
+        order = random.Random(f"draw {seed} {domain.name}").sample(range(len(found)), len(found))
+        found = [found[index] for index in order[:limit]]
     found = [e if e.domain else dataclasses.replace(e, domain=domain.name) for e in found]
     return shuffled(found, seed) if treatment == "shuffled" else found
 
@@ -45,6 +47,28 @@ def shuffled(examples: Sequence[Example], seed: int = 0) -> list[Example]:
     random.Random(f"shuffled {seed}").shuffle(order)
     answer = {order[i]: examples[order[i - 1]].answer for i in range(len(order))}  # one cycle: nobody keeps their own
     return [dataclasses.replace(example, answer=answer[i]) for i, example in enumerate(examples)]
+
+
+RANKS = ("top", "bottom", "random")
+
+
+def choose(
+    examples: Sequence[Example], n: int, rank: str, scores: Mapping[str, float | None], seed: int = 0
+) -> list[Example]:
+    """Choose `n` examples, in their order: of the highest or lowest score ({id: score}), or at random by `seed`.
+
+    Among equal scores those drawn first are taken; an example without a score is taken after all that have one.
+    """
+    if not 0 <= n <= len(examples):
+        raise UsageError(f"{n} of {len(examples)} examples cannot be chosen")
+    places = range(len(examples))
+    if rank == "random":
+        kept = random.Random(f"choose {seed}").sample(places, n)
+    else:
+        sign = {"top": -1.0, "bottom": 1.0}[rank]
+        given = [scores.get(example.id) for example in examples]
+        kept = sorted(places, key=lambda i: math.inf if (score := given[i]) is None else sign * score)[:n]
+    return [examples[i] for i in sorted(kept)]
 
 
 def fingerprint(examples: Sequence[Example]) -> str:

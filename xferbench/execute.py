@@ -11,7 +11,7 @@ from xferbench.results import Results, write
 from xferbench.schedule import Progress, Walk, Watch
 from xferbench.store import Store, write_json
 
-__all__ = ["Progress", "Watch", "ask", "execute"]
+__all__ = ["Progress", "Watch", "ask", "execute", "fingerprints", "perform"]
 
 
 def execute(plan: Plan, store: Store, catalog: Catalog, watch: Watch = lambda progress: None) -> Results:
@@ -20,16 +20,21 @@ def execute(plan: Plan, store: Store, catalog: Catalog, watch: Watch = lambda pr
     Raises UsageError, with nothing trained, when a target cannot be measured. A step that fails is in `not_done`, and
     so is all that needs it; the rest is done.
     """
+    results = perform(plan, store, catalog, store.root, watch)
+    (store.root / "experiment.yaml").write_text(experiments.text(plan.experiment), encoding="utf-8")
+    write(store.root, results)
+    return results
+
+
+def perform(plan: Plan, store: Store, catalog: Catalog, root: Path, watch: Watch) -> Results:
+    """Do what is not done of a plan and return all its rows; items and logs are laid into `root`."""
     store.prepare()
     todo = [step for step in plan.steps if not store.done(step)]
     failed: dict[str, str] = {}
     if todo:
         executor = catalog.make("executor", plan.experiment.executor, {})
         Walk(plan, store, executor, watch, failed).walk(todo)
-    results = gather(plan, store, failed)
-    (store.root / "experiment.yaml").write_text(experiments.text(plan.experiment), encoding="utf-8")
-    write(store.root, results)
-    return results
+    return gather(plan, store, failed, root)
 
 
 def fingerprints(root: Path) -> dict[str, str]:

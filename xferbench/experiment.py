@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from xferbench.budget import check
 from xferbench.errors import UsageError, nearest, unknown
 
 CONDITIONS = ("baseline", "transfer", "direct", "sequential", "joint", "placebo")
@@ -27,6 +28,10 @@ class Experiment:
     trainer: tuple[str, ...] = ("sft",)
     """Recipes: sft, sft:learning_rate=1e-4, sft>grpo."""
     conditions: tuple[str, ...] = CONDITIONS
+    curriculum: tuple[str, ...] = ()
+    """Further things to learn, measured on every target: math>code, math+code, math:0.8+science:0.2."""
+    budget: str = "additive"
+    """How much a curriculum of several domains learns from: additive, matched_steps, matched_tokens (see budget.py)."""
     scorer: tuple[str, ...] = ("cosine", "random", "vocabulary")
     """How training examples are scored for their influence; none with an empty list."""
     seeds: tuple[int, ...] = (0, 1, 2)
@@ -45,7 +50,7 @@ class Experiment:
 
 
 FIELDS = {field.name: field for field in dataclasses.fields(Experiment)}
-LISTS = ("source", "target", "trainer", "conditions", "scorer", "seeds")
+LISTS = ("source", "target", "trainer", "conditions", "curriculum", "scorer", "seeds")
 
 
 def from_mapping(values: Mapping[str, Any], where: str = "experiment") -> Experiment:
@@ -60,7 +65,7 @@ def from_mapping(values: Mapping[str, Any], where: str = "experiment") -> Experi
     for name in ("train_limit", "eval_limit", "query_limit", "jobs"):
         if name in known and (not isinstance(known[name], int) or isinstance(known[name], bool) or known[name] < 1):
             raise UsageError(f"{where}: {name} takes a whole number above 0, not {known[name]!r}")
-    for name in ("suite", "model", "executor", "score_at"):
+    for name in ("suite", "model", "executor", "score_at", "budget"):
         if name in known and not isinstance(known[name], str):
             raise UsageError(f"{where}: {name} takes a name, not {known[name]!r}")
     if known.get("score_at", "transfer") not in ("transfer", "baseline"):
@@ -68,12 +73,19 @@ def from_mapping(values: Mapping[str, Any], where: str = "experiment") -> Experi
     for condition in known.get("conditions", ()):
         if condition not in CONDITIONS:
             raise unknown("condition", condition, CONDITIONS)
-    for name in ("source", "target", "trainer", "conditions", "seeds"):
-        if name in known and not known[name]:
+    if "budget" in known:
+        check(known["budget"])
+    for name in ("source", "target", "trainer", "conditions", "curriculum", "seeds"):
+        if name in known and not known[name] and not _spared(name, known):
             raise UsageError(f"{where}: {name} is empty")
         if len(set(known.get(name, ()))) < len(known.get(name, ())):
             raise UsageError(f"{where}: {name} names something twice: {', '.join(map(str, known[name]))}")
     return Experiment(**known)
+
+
+def _spared(name: str, known: Mapping[str, Any]) -> bool:
+    """Sources and curricula may each be none: one of them is enough."""
+    return name == "curriculum" or (name == "source" and bool(known.get("curriculum")))
 
 
 def _listed(where: str, name: str, value: Any) -> tuple[Any, ...]:

@@ -1,5 +1,6 @@
 """What `run` and `analyse` show a person: the loud name of what is measured, progress on stderr, a table on stdout."""
 
+import dataclasses
 import json
 import sys
 from collections.abc import Iterator, Mapping
@@ -8,10 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from xferbench import experiment as experiments
+from xferbench import mix as mixing
 from xferbench.catalog import load
 from xferbench.errors import UsageError, unknown
-from xferbench.execute import Progress, Watch, ask, execute
+from xferbench.execute import Progress, Watch, ask, execute, fingerprints
 from xferbench.experiment import Experiment
+from xferbench.mix import Mix
 from xferbench.plan import Plan
 from xferbench.store import Store
 
@@ -51,6 +54,28 @@ def run_command(path: Path | None, flags: Mapping[str, Any], out: Path, dry_run:
     return 1 if results.not_done else 0
 
 
+def mix_command(flags: Mapping[str, Any], what: Mix, out: Path, dry_run: bool, as_json: bool) -> int:
+    """Do `xferbench mix` and return its exit code."""
+    asked = experiments.from_mapping({key: value for key, value in flags.items() if value is not None}, "mix")
+    catalog = load()
+    if dry_run:
+        print(dry(mixing.plan(asked, what, catalog, fingerprints(out))[0], Store(out), as_json))
+        return 0
+    with _watching() as watch:
+        results = mixing.mix(asked, what, catalog, out, watch)
+    from xferbench.analyse import mixture
+
+    found = mixture.mixture(results)
+    figure = out / "mix" / "mix.png"
+    if found["curve"]:
+        mixture.draw(found, figure)
+    shown = {**found, "not_done": results.not_done}
+    print(json.dumps(shown, indent=1, allow_nan=False) if as_json else f"{mixture.text(found)}\n\nfigure {figure}")
+    for row in results.not_done:
+        print(f"xferbench: not done: {row['title']}: {row['why']}", file=sys.stderr)
+    return 1 if results.not_done else 0
+
+
 def merged(path: Path | None, flags: Mapping[str, Any]) -> Experiment:
     """Merge the flags (which win) over the experiment's YAML, if there is one."""
     values = {} if path is None else experiments.read(path)
@@ -74,7 +99,8 @@ def _announce(plan: Plan) -> None:
     """Say which suite, model and exact names are measured, so that nobody takes a suite's benchmark for another."""
     asked = plan.experiment
     print(
-        f"suite {asked.suite}, model {plan.base.name}: {', '.join(asked.source)} -> {', '.join(asked.target)}",
+        f"suite {asked.suite}, model {plan.base.name}: {', '.join(asked.source + asked.curriculum)} -> "
+        f"{', '.join(asked.target)}",
         file=sys.stderr,
     )
     for note in plan.notes:
@@ -119,7 +145,7 @@ def clock(seconds: float) -> str:
 
 
 def analyse_command(
-    what: str, source: Path, as_json: bool, plot: Path | None, scale: str, counts: tuple[str, ...]
+    what: str, source: Path, as_json: bool, plot: Path | None, scale: str, counts: tuple[str, ...], drop: float
 ) -> None:
     """Do `xferbench analyse`."""
     from xferbench.analyse import menu
@@ -132,7 +158,7 @@ def analyse_command(
         if not equals or not n.isdigit() or int(n) < 1:
             raise UsageError(f"--n takes TARGET=ITEMS, not {count!r}")
         sizes[target] = int(n)
-    analysis = menu.ANALYSES[what](menu.read(source, scale, sizes))
+    analysis = menu.ANALYSES[what](dataclasses.replace(menu.read(source, scale, sizes), drop=drop / 100))
     if plot is not None:
         analysis.draw(plot)
     print(json.dumps(analysis.found, indent=1, allow_nan=False) if as_json else analysis.text())

@@ -1,26 +1,24 @@
 """From the store to rows: the cells of a plan, their items, what they cost, and the scores of training examples."""
 
-import gzip
-import json
 import shutil
-from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 from xferbench.plan import Plan
-from xferbench.results import Cell, Results
+from xferbench.results import Cell, Results, read_scores
 from xferbench.steps import Evaluate, Train
 from xferbench.store import Store
 
 
-def gather(plan: Plan, store: Store, failed: dict[str, str]) -> Results:
-    """Read the rows of a plan from the store, and lay the items of each evaluation beside them."""
-    results = Results(_about(plan, store), [], [], [], store.root)
+def gather(plan: Plan, store: Store, failed: dict[str, str], root: Path) -> Results:
+    """Read the rows of a plan from the store; lay the items of evaluations and the logs of trainings into `root`."""
+    results = Results(_about(plan, store), [], [], [], root)
     for cell in plan.cells:
         if not store.done(cell.step):
             continue
         found = store.result(cell.step)
         train = cell.step.train
-        _beside(store, cell.step.id, "items")
+        _beside(store, root, cell.step.id, "items")
         results.cells.append(
             Cell(
                 condition=cell.condition,
@@ -37,21 +35,35 @@ def gather(plan: Plan, store: Store, failed: dict[str, str]) -> Results:
     for step in plan.attributions:
         if store.done(step):
             found = store.result(step)
-            _beside(store, step.id, "scores")
+            _beside(store, root, step.id, "scores")
             row = {"scorer": step.scorer.name, "target": step.target.name, "source": step.data.domain, "step": step.id}
             results.attribution.append({**row, **{key: found[key] for key in ("mean", "n", "null", "queries")}})
+    results.training = _logs(plan, store, root)
     _top_shares(results, store)
     results.run["notes"] += _fates(plan, store)
     results.not_done += [{"step": s.id, "title": s.title, "why": failed[s.id]} for s in plan.steps if s.id in failed]
     return results
 
 
-def _beside(store: Store, step: str, kind: str) -> None:
+def _beside(store: Store, root: Path, step: str, kind: str) -> None:
     """Lay a step's items or scores beside the rows, where the analyses look for them."""
-    place = store.root / kind / f"{step}.jsonl.gz"
+    place = root / kind / f"{step}.jsonl.gz"
     if not place.is_file():
-        place.parent.mkdir(exist_ok=True)
+        place.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(store.folder(step) / f"{kind}.jsonl.gz", place)
+
+
+def _logs(plan: Plan, store: Store, root: Path) -> list[dict[str, Any]]:
+    """Copy the log of every training that kept one, and say which training it is."""
+    found = []
+    for step in plan.steps:
+        log = store.folder(step) / "training.jsonl"
+        if isinstance(step, Train) and store.done(step) and log.is_file():
+            (root / "training").mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(log, root / "training" / f"{step.id}.jsonl")
+            row = {"step": step.id, "curriculum": step.curriculum, "recipe": step.recipe, "trainer": step.trainer.name}
+            found.append({**row, "seed": step.seed, "start": step.start.id if step.start else None})
+    return found
 
 
 def _about(plan: Plan, store: Store) -> dict[str, Any]:
@@ -61,6 +73,8 @@ def _about(plan: Plan, store: Store) -> dict[str, Any]:
         "suite": asked.suite,
         "model": model,
         "seeds": list(asked.seeds),
+        "budget": plan.budget,
+        "own_domains": dict(plan.own_domains),
         "store": str(store.root),
         "notes": list(plan.notes),
     }
@@ -106,7 +120,7 @@ def _top_shares(results: Results, store: Store, top: float = 0.2) -> None:
         if len(rows) < 2:
             rows[0] |= {"top_share": None, "reason": "one source: there is nothing to share with"}
             continue
-        scores = {row["source"]: list(_scores(store, row["step"])) for row in rows}
+        scores = {row["source"]: _scores(store, row["step"]) for row in rows}
         every = sorted((score for given in scores.values() for score in given), reverse=True)
         best = max(1, round(top * len(every)))
         least = every[best - 1]
@@ -118,7 +132,6 @@ def _top_shares(results: Results, store: Store, top: float = 0.2) -> None:
             row["top_share"] = (sum(score > least for score in given) + part) / best
 
 
-def _scores(store: Store, step: str) -> Iterable[float]:
-    with gzip.open(store.folder(step) / "scores.jsonl.gz", "rt", encoding="utf-8") as lines:
-        found = [json.loads(line)["score"] for line in lines]
-    return [score for score in found if score is not None]
+def _scores(store: Store, step: str) -> list[float]:
+    found = read_scores(store.folder(step) / "scores.jsonl.gz")
+    return [score for score in found.values() if score is not None]

@@ -10,11 +10,12 @@ from typing import Any
 from xferbench import models
 from xferbench.api import Suite
 from xferbench.catalog import Catalog
-from xferbench.draw import draw, fingerprint
+from xferbench.curriculum import Curriculum, parse
 from xferbench.errors import UsageError, unknown
 from xferbench.experiment import Experiment, spec
 from xferbench.settings import fields
 from xferbench.steps import Attribute, Base, Data, Evaluate, Named, Step, Train
+from xferbench.supply import Stages, Supply
 
 TRAINING = ("torch", "transformers", "peft", "trl")
 MEASURING = ("torch", "transformers", "peft", "lm_eval")
@@ -43,19 +44,23 @@ class Plan:
     attributions: tuple[Attribute, ...]
     notes: tuple[str, ...]
     """What was asked and cannot be, and why."""
+    own_domains: Mapping[str, str | None]
+    """Target -> the domain that DIRECT trains on for it."""
+    budget: Mapping[str, Any]
+    """{"name": ..., "total": ..., "unit": "examples" | "tokens"}: what every curriculum learns from, if matched."""
 
 
 def make(asked: Experiment, catalog: Catalog, known: dict[str, str] | None = None) -> Plan:
     """Plan an experiment. `known` remembers digests of weight files between runs."""
-    if not asked.source or not asked.target:
-        missing = "a source (--source math)" if not asked.source else "a target (--target gpqa)"
+    if not (asked.source or asked.curriculum) or not asked.target:
+        missing = "a target (--target gpqa)" if asked.source or asked.curriculum else "a source (--source math)"
         raise UsageError(f"say what to learn from and what to measure: {missing} is missing")
     if asked.suite not in catalog.names("suite"):
         raise unknown("suite", asked.suite, catalog.names("suite"))
-    return _Planner(asked, catalog, {} if known is None else known).plan()
+    return Planner(asked, catalog, {} if known is None else known).plan()
 
 
-class _Planner:
+class Planner:
     """Holds what the many small questions of planning share: the experiment, the catalog, the suite and the base."""
 
     def __init__(self, asked: Experiment, catalog: Catalog, known: dict[str, str]) -> None:
@@ -80,13 +85,26 @@ class _Planner:
             asked,
             source=tuple(self._full("domain", name) for name in asked.source),
             target=tuple(self._full("target", name) for name in asked.target),
+            curriculum=tuple(dict.fromkeys(self._curriculum(text) for text in asked.curriculum)),
         )
         self.notes: list[str] = []
         asked_of = {spec(text)[0] for text in self.asked.target}
         renamed = [(short, full) for short, full in suite.targets.items() if short != full and full in asked_of]
         if suite.caution and renamed:
             self._note(f"{', '.join(f'{short} is {full}' for short, full in renamed)} here: {suite.caution}")
-        self.drawn: dict[tuple[str, str], Data] = {}
+        self.supply = Supply(catalog, self.asked.train_limit, self.asked.budget, folder)
+        self.own_domains = {text: self._own(text) for text in self.asked.target}
+        directs = (domain for domain in self.own_domains.values() if domain and self.asked.source)
+        further = (domain for text in self.asked.curriculum for domain in parse(text).domains)
+        self.supply.domains = tuple(dict.fromkeys([*self.asked.source, *directs, *further]))
+
+    def _curriculum(self, text: str) -> str:
+        """Give the domains of a curriculum their full names, those of a mix in the order of these names."""
+        stages = [
+            [dataclasses.replace(part, domain=self._full("domain", part.domain)) for part in stage]
+            for stage in parse(text).stages
+        ]
+        return str(Curriculum(tuple(tuple(sorted(stage, key=lambda part: part.domain)) for stage in stages)))
 
     def _full(self, kind: str, text: str) -> str:
         """Turn a short name of the suite into the full one, keeping settings; an unknown one is refused here."""
@@ -100,64 +118,91 @@ class _Planner:
         return full + text[len(name) :]
 
     def plan(self) -> Plan:
-        recipes = [(text, self._recipe(text)) for text in self.asked.trainer]
-        scorers = [self._named("scorer", text) for text in self.asked.scorer]
+        recipes = [(text, self.recipe(text)) for text in self.asked.trainer]
+        scorers = [self.named("scorer", text) for text in self.asked.scorer]
         self.catalog.entry("executor", self.asked.executor)
         cells: list[Planned] = []
         attributions: list[Attribute] = []
         for text in self.asked.target:
-            target = self._target(text)
+            target = self.target(text)
             for label, trainers in recipes:
                 for source in self.asked.source:
                     cells += self._cells(source, text, target, label, trainers)
                     attributions += self._attributions(source, target, trainers, scorers)
-        unique = {(c.condition, c.recipe, c.source, c.target, c.seed): c for c in cells}
+                cells += self._further(text, target, label, trainers)
+        return self.ordered(cells, attributions)
+
+    def ordered(self, cells: list[Planned], attributions: list[Attribute]) -> Plan:
+        """Return the plan of these cells and attributions, none twice."""
+        unique = {(c.condition, c.recipe, c.source, c.target, c.seed, c.step.id): c for c in cells}
         once = {step.id: step for step in attributions}
         steps = self._ordered(list(unique.values()), list(once.values()))
-        return Plan(self.asked, self.base, steps, tuple(unique.values()), tuple(once.values()), tuple(self.notes))
+        return Plan(self.asked, self.base, steps, tuple(unique.values()), tuple(once.values()), tuple(self.notes),
+                    self.own_domains, self.supply.account())  # fmt: skip
 
     def _cells(self, source: str, text: str, target: Named, label: str, trainers: tuple[Named, ...]) -> list[Planned]:
         found = []
         for condition in ("baseline", *(c for c in self.asked.conditions if c != "baseline")):
             stages = self._stages(condition, source, text)
-            if stages is None:
-                continue
-            self._judgeable(stages, trainers)
-            for seed in self.asked.seeds if stages else (None,):
-                step = Evaluate(
-                    self.base, self._train(stages, trainers, seed), target, self.asked.eval_limit, _versions(MEASURING)
-                )
-                found.append(Planned(condition, label if stages else "", source if stages else "", text, seed, step))
+            if stages is not None:
+                found += self._measured(condition, source if stages else "", text, target, label, trainers, stages)
         return found
 
-    def _stages(self, condition: str, source: str, text: str) -> tuple[tuple[Data, ...], ...] | None:
+    def _further(self, text: str, target: Named, label: str, trainers: tuple[Named, ...]) -> list[Planned]:
+        """The curricula that were asked for beside the conditions, and the baseline."""
+        found = [] if self.asked.source else self._measured("baseline", "", text, target, label, trainers, ())
+        for written in self.asked.curriculum:
+            stages = self.supply.stages(parse(written))
+            found += self._measured("curriculum", "", text, target, label, trainers, stages)
+        return found
+
+    def _measured(
+        self, condition: str, source: str, text: str, target: Named, label: str, trainers: tuple[Named, ...], on: Stages
+    ) -> list[Planned]:
+        self.judgeable(on, trainers)
+        return [
+            Planned(condition, label if on else "", source, text, seed, self.evaluate(on, trainers, seed, target))
+            for seed in (self.asked.seeds if on else (None,))
+        ]
+
+    def evaluate(self, on: Stages, trainers: tuple[Named, ...], seed: int | None, target: Named) -> Evaluate:
+        """Return the step that measures what was learnt on these stages; the baseline on none."""
+        trained = self.train(on, trainers, seed)
+        return Evaluate(self.base, trained, target, self.asked.eval_limit, _versions(MEASURING))
+
+    def _stages(self, condition: str, source: str, text: str) -> Stages | None:
         """Return what each stage learns from, () for the baseline, None when the condition does not exist here."""
         if condition == "baseline":
             return ()
-        a = self._data(source)
-        if condition == "transfer":
-            return ((a,),)
-        if condition == "placebo":
-            return ((self._data(source, "shuffled"),),)
-        direct = self.direct(text)
+        if condition in ("transfer", "placebo"):
+            return self.supply.stages(parse(source), "shuffled" if condition == "placebo" else "")
+        direct = self.own_domains[text]
         if direct is None:
             self._note(f"{text} names no domain that DIRECT trains on, so direct, sequential and joint are left out")
             return None
-        b = self._data(direct)
         if condition == "direct":
-            return ((b,),)
-        if a == b:
+            return self.supply.stages(parse(direct))
+        if source == direct:
             self._note(f"{source} is what DIRECT trains on for {text}: sequential and joint are left out")
             return None
-        return ((a,), (b,)) if condition == "sequential" else (tuple(sorted((a, b), key=lambda d: d.domain)),)
+        return self.supply.stages(parse(f"{source}>{direct}" if condition == "sequential" else f"{source}+{direct}"))
 
-    def _judgeable(self, stages: tuple[tuple[Data, ...], ...], trainers: tuple[Named, ...]) -> None:
+    def judgeable(self, stages: Stages, trainers: tuple[Named, ...]) -> None:
         """Refuse a trainer that learns from rewards on a domain that has none."""
         for trainer in trainers:
             if getattr(self.catalog.entry("trainer", trainer.name).value, "needs_reward", False):
                 for domain in (data.domain for stage in stages for data in stage):
                     if self.catalog.entry("domain", domain).value.reward is None:
                         raise UsageError(f"trainer {trainer.name} learns from rewards, and domain {domain} has none")
+
+    def _own(self, text: str) -> str | None:
+        """What DIRECT trains on; a domain that is not installed is an error only where a condition needs it."""
+        try:
+            return self.direct(text)
+        except UsageError:
+            if self.asked.source and set(self.asked.conditions) & {"direct", "sequential", "joint"}:
+                raise
+            return None
 
     def direct(self, text: str) -> str | None:
         """Return the domain that DIRECT trains on for a target as typed."""
@@ -169,15 +214,21 @@ class _Planner:
         if line not in self.notes:
             self.notes.append(line)
 
-    def _train(
-        self, stages: tuple[tuple[Data, ...], ...], trainers: tuple[Named, ...], seed: int | None
-    ) -> Train | None:
+    def train(self, stages: Stages, trainers: tuple[Named, ...], seed: int | None) -> Train | None:
+        """Return the last training of a curriculum; each stage goes on from the one before."""
         step: Train | None = None
+        share = 1.0 if self.asked.budget == "additive" else 1 / max(1, len(stages))
         for data in stages:
             for trainer in trainers:
                 assert seed is not None
-                step = Train(self.base, step, trainer, data, seed, _versions(TRAINING))
+                step = Train(self.base, step, self._part(trainer, share), data, seed, _versions(TRAINING))
         return step
+
+    def _part(self, trainer: Named, share: float) -> Named:
+        """Under a matched budget, settings that count optimiser steps are divided among the stages."""
+        counts = getattr(self.catalog.entry("trainer", trainer.name).value, "step_settings", ())
+        less = {key: max(1, round(share * value)) for key in counts if (value := trainer.settings[key]) is not None}
+        return dataclasses.replace(trainer, settings={**trainer.settings, **less})
 
     def _attributions(
         self, source: str, target: Named, trainers: tuple[Named, ...], scorers: list[Named]
@@ -185,27 +236,20 @@ class _Planner:
         """Scores are taken where training on the source ended, with the first seed, or at the base model."""
         if not scorers:
             return []
-        data = self._data(source)
-        at = None
-        if self.asked.score_at == "transfer":
-            at = self._train(((data,),), trainers, self.asked.seeds[0])
-        versions = _versions(MEASURING)
-        return [Attribute(self.base, at, scorer, data, target, self.asked.query_limit, versions) for scorer in scorers]
+        stages = self.supply.stages(parse(source))
+        at = self.train(stages, trainers, self.asked.seeds[0]) if self.asked.score_at == "transfer" else None
+        return [self.attribute(at, scorer, stages[0][0], target) for scorer in scorers]
 
-    def _data(self, name: str, treatment: str = "") -> Data:
-        entry = self.catalog.entry("domain", name)
-        if (name, treatment) not in self.drawn:
-            examples = draw(entry.value, self.asked.train_limit, treatment)
-            drawn = Data(
-                name, len(examples), fingerprint(examples), f"{entry.plugin.label}, {entry.value.version}", treatment
-            )
-            self.drawn[name, treatment] = drawn
-        return self.drawn[name, treatment]
+    def attribute(self, at: Train | None, scorer: Named, data: Data, target: Named) -> Attribute:
+        """Return the step that scores each example of `data` for its influence on a target, at a checkpoint."""
+        return Attribute(self.base, at, scorer, data, target, self.asked.query_limit, _versions(MEASURING))
 
-    def _recipe(self, text: str) -> tuple[Named, ...]:
-        return tuple(self._named("trainer", part.strip()) for part in text.split(">"))
+    def recipe(self, text: str) -> tuple[Named, ...]:
+        """Read the trainers of a recipe."""
+        return tuple(self.named("trainer", part.strip()) for part in text.split(">"))
 
-    def _named(self, kind: str, text: str) -> Named:
+    def named(self, kind: str, text: str) -> Named:
+        """Read a trainer or scorer with its settings, the suite's defaults among them."""
         name, settings = spec(text)
         entry = self.catalog.entry(kind, name)
         defaults = dict(self.suite.trainers.get(name, {})) if kind == "trainer" and self.own else {}
@@ -213,7 +257,8 @@ class _Planner:
         values = {key: getattr(made, key) for key in fields(entry.value)}
         return Named(name, {k: list(v) if isinstance(v, tuple) else v for k, v in values.items()}, entry.plugin.label)
 
-    def _target(self, text: str) -> Named:
+    def target(self, text: str) -> Named:
+        """Read a target with its settings and its fingerprint."""
         name, settings = spec(text)
         entry = self.catalog.entry("target", name)
         made = self.catalog.make("target", name, settings)

@@ -1,7 +1,8 @@
 """The rows that a run writes and that every analysis reads: the only thing the two wings of the house share.
 
 DIR/results.jsonl holds one JSON object a line, each with a "kind": `run` (one line, what was asked), `cell` (one
-measured condition), `attribution` (one scorer on one pair), `not_done` (a step that failed, and why).
+measured condition), `attribution` (one scorer on one pair), `training` (one training that kept a log), `not_done` (a
+step that failed, and why). DIR/training/<step>.jsonl is such a log: a line for each point of the curve.
 DIR/items/<step>.jsonl.gz holds one line for each test item: {"id", "prompt", "score"}; "prompt" is a hash, no text.
 DIR/scores/<step>.jsonl.gz holds one line for each training example that a scorer scored: {"id", "source", "score"}.
 """
@@ -24,7 +25,7 @@ class Cell:
     """One condition, measured on one target with one training seed. Values are fractions."""
 
     condition: str
-    """baseline | transfer | direct | sequential | joint | placebo"""
+    """baseline | transfer | direct | sequential | joint | placebo; curriculum: asked for by its name alone"""
     curriculum: str
     """What was trained on: "" for the baseline, "mini/math", "mini/math>mini/science", ..."""
     recipe: str
@@ -52,6 +53,16 @@ class Results:
     attribution: list[dict[str, Any]]
     not_done: list[dict[str, Any]]
     root: Path | None = None
+    training: list[dict[str, Any]] = field(default_factory=list)
+    """step, curriculum, recipe, trainer, seed, start (the training that it went on from, or None)"""
+
+    def log(self, step: str) -> list[dict[str, Any]]:
+        """Return the log of one training, line by line; UsageError when it cannot be read."""
+        path = (self.root or Path()) / "training" / f"{step}.jsonl"
+        try:
+            return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+        except (OSError, ValueError) as error:
+            raise UsageError(f"{path}: the log of a training cannot be read: {error}") from None
 
     def items(self, step: str) -> dict[tuple[str, str], float]:
         """Return {(item id, prompt hash): score} of one evaluation step, in the order of the file."""
@@ -62,10 +73,7 @@ class Results:
     def scores(self, step: str) -> NDArray[np.float64]:
         """Return the finite scores of one attribution step's training examples, in the order of the file."""
         path = None if self.root is None else self.root / "scores" / f"{step}.jsonl.gz"
-        if path is None or not path.is_file():
-            return np.empty(0)
-        with gzip.open(path, "rt", encoding="utf-8") as lines:
-            found = [json.loads(line)["score"] for line in lines]
+        found = read_scores(path).values() if path is not None and path.is_file() else ()
         return np.array([score for score in found if score is not None], dtype=float)
 
 
@@ -74,6 +82,13 @@ def read_items(path: Path) -> dict[tuple[str, str], float]:
     with gzip.open(path, "rt", encoding="utf-8") as lines:
         rows = [json.loads(line) for line in lines]
     return {(row["id"], row["prompt"]): float(row["score"]) for row in rows}
+
+
+def read_scores(path: Path) -> dict[str, float | None]:
+    """Read {example id: score} of an attribution step, None where the scorer found no finite score."""
+    with gzip.open(path, "rt", encoding="utf-8") as lines:
+        rows = [json.loads(line) for line in lines]
+    return {row["id"]: row["score"] for row in rows}
 
 
 def write_items(path: Path, items: Iterable[Mapping[str, Any]]) -> None:
@@ -88,6 +103,7 @@ def write(root: Path, results: Results) -> None:
     rows = [{"kind": "run", **results.run}]
     rows += [{"kind": "cell", **asdict(cell)} for cell in results.cells]
     rows += [{"kind": "attribution", **row} for row in results.attribution]
+    rows += [{"kind": "training", **row} for row in results.training]
     rows += [{"kind": "not_done", **row} for row in results.not_done]
     text = "".join(json.dumps(row, sort_keys=True, allow_nan=False) + "\n" for row in rows)
     part = root / "results.jsonl.part"
@@ -109,7 +125,7 @@ def read(root: Path) -> Results:
                 found.run = row
             elif kind == "cell":
                 found.cells.append(Cell(**row))
-            elif kind in ("attribution", "not_done"):
+            elif kind in ("attribution", "training", "not_done"):
                 getattr(found, kind).append(row)
             else:
                 raise ValueError(f"kind {kind!r}")

@@ -35,6 +35,17 @@ class Named:
 
 
 @dataclass(frozen=True)
+class Chosen:
+    """Which of the drawn examples are learnt from: `n` of them, "top" or "bottom" by an attribution, or "random"."""
+
+    n: int
+    rank: str
+    by: "Attribute | None" = None
+    seed: int = 0
+    """Of the random choice."""
+
+
+@dataclass(frozen=True)
 class Data:
     """The examples drawn from one domain; `treatment` "shuffled" gives each prompt the answer of another."""
 
@@ -43,11 +54,25 @@ class Data:
     fingerprint: str
     version: str
     treatment: str = ""
+    share: float | None = None
+    """Of the stage, where the curriculum names shares; said by `n` already, so no part of the identity."""
+    chosen: Chosen | None = None
+    """A choice among the `n` drawn; None: all."""
 
     @property
     def label(self) -> str:
-        """The domain as a curriculum writes it: mini/math, or mini/math~shuffled."""
-        return f"{self.domain}~{self.treatment}" if self.treatment else self.domain
+        """The domain as a curriculum writes it: mini/math, mini/math~shuffled, mini/math~top:0.2."""
+        treated = f"{self.domain}~{self.treatment}" if self.treatment else self.domain
+        treated += f"~{self.chosen.rank}" if self.chosen else ""
+        return treated if self.share is None else f"{treated}:{self.share!r}"
+
+    def content(self) -> dict[str, Any]:
+        """Return what counts for the id of a step."""
+        names = ("domain", "n", "fingerprint", "version", "treatment")
+        found: dict[str, Any] = {name: getattr(self, name) for name in names}
+        if self.chosen is not None:
+            found["chosen"] = {**vars(self.chosen), "by": self.chosen.by and self.chosen.by.id}
+        return found
 
 
 def _identity(kind: str, content: Mapping[str, Any]) -> str:
@@ -87,9 +112,10 @@ class Train:
         return f"{self.start.recipe}>{self.trainer.name}" if again and self.start else self.trainer.name
 
     @property
-    def needs(self) -> tuple["Train", ...]:
-        """The steps that must be done before."""
-        return (self.start,) if self.start else ()
+    def needs(self) -> tuple["Step", ...]:
+        """The steps that must be done before: what it starts from, and what its examples were chosen by."""
+        scored = [data.chosen.by for data in self.data if data.chosen is not None and data.chosen.by is not None]
+        return (*((self.start,) if self.start else ()), *scored)
 
     @property
     def title(self) -> str:
@@ -102,7 +128,7 @@ class Train:
             "base": self.base.fingerprint,
             "start": self.start.id if self.start else None,
             "trainer": vars(self.trainer),
-            "data": [vars(data) for data in self.data],
+            "data": [data.content() for data in self.data],
             "seed": self.seed,
             "libraries": dict(self.libraries),
         }
@@ -180,7 +206,7 @@ class Attribute:
             "base": self.base.fingerprint,
             "train": self.train.id if self.train else None,
             "scorer": vars(self.scorer),
-            "data": vars(self.data),
+            "data": self.data.content(),
             "target": vars(self.target),
             "queries": self.queries,
             "libraries": dict(self.libraries),
@@ -203,12 +229,30 @@ def _fields(step: Step) -> dict[str, Any]:
         if isinstance(value, Train):
             shown[name] = to_json(value)
         elif isinstance(value, tuple):
-            shown[name] = [vars(data) for data in value]
-        elif isinstance(value, (Named, Data, Base)):
+            shown[name] = [_data_row(data) for data in value]
+        elif isinstance(value, Data):
+            shown[name] = _data_row(value)
+        elif isinstance(value, (Named, Base)):
             shown[name] = dict(vars(value))
         else:
             shown[name] = dict(value) if isinstance(value, Mapping) else value
     return shown
+
+
+def _data_row(data: Data) -> dict[str, Any]:
+    """The content, and beside it what the identity leaves out; no key for what is not there."""
+    row = {**data.content(), **({} if data.share is None else {"share": data.share})}
+    if data.chosen is not None:
+        row["chosen"] = {**vars(data.chosen), "by": to_json(data.chosen.by) if data.chosen.by else None}
+    return row
+
+
+def _data(row: Mapping[str, Any]) -> Data:
+    if not row.get("chosen"):
+        return Data(**row)
+    by = from_json(row["chosen"]["by"]) if row["chosen"]["by"] else None
+    assert by is None or isinstance(by, Attribute)
+    return Data(**{**row, "chosen": Chosen(**{**row["chosen"], "by": by})})
 
 
 def from_json(row: Mapping[str, Any]) -> Step:
@@ -217,11 +261,11 @@ def from_json(row: Mapping[str, Any]) -> Step:
     if row["kind"] == "train":
         start = from_json(row["start"]) if row["start"] else None
         assert start is None or isinstance(start, Train)
-        stage = tuple(Data(**data) for data in row["data"])
+        stage = tuple(_data(data) for data in row["data"])
         return Train(base, start, Named(**row["trainer"]), stage, row["seed"], libraries)
     train = from_json(row["train"]) if row["train"] else None
     assert train is None or isinstance(train, Train)
     if row["kind"] == "evaluate":
         return Evaluate(base, train, Named(**row["target"]), row["limit"], libraries)
-    scorer, data, target = Named(**row["scorer"]), Data(**row["data"]), Named(**row["target"])
+    scorer, data, target = Named(**row["scorer"]), _data(row["data"]), Named(**row["target"])
     return Attribute(base, train, scorer, data, target, row["queries"], libraries)

@@ -20,11 +20,11 @@ from xferbench.api import Checkpoint, Example, Reward
 from xferbench.attribute import attribute
 from xferbench.catalog import Catalog
 from xferbench.catalog import load as load_catalog
-from xferbench.draw import draw, fingerprint
+from xferbench.draw import choose, draw, fingerprint
 from xferbench.errors import DataError, XferbenchError
 from xferbench.evaluate import check_changed, evaluate
 from xferbench.progress import reporting
-from xferbench.results import write_items
+from xferbench.results import read_scores, write_items
 from xferbench.steps import Attribute, Data, Evaluate, Named, Step, Train, from_json
 from xferbench.store import Store, write_json
 from xferbench.train import train
@@ -57,7 +57,7 @@ def perform(step: Step, store: Store, catalog: Catalog, folder: Path) -> dict[st
     model = models.load(checkpoint(step.train, step.base.folder, store))
     if isinstance(step, Evaluate):
         return _evaluate(step, model, catalog, folder)
-    return _attribute(step, model, catalog, folder)
+    return _attribute(step, model, catalog, folder, store)
 
 
 def checkpoint(step: Train | None, base: str, store: Store) -> Checkpoint:
@@ -75,7 +75,7 @@ def _train(step: Train, store: Store, catalog: Catalog, folder: Path) -> dict[st
     examples: list[Example] = []
     rewards: dict[str, Reward] = {}
     for data in step.data:
-        examples += _examples(data, catalog)
+        examples += _examples(data, catalog, store)
         reward = catalog.entry("domain", data.domain).value.reward
         if reward is not None:
             rewards[data.domain] = reward
@@ -115,9 +115,9 @@ def _evaluate(step: Evaluate, model: models.Model, catalog: Catalog, folder: Pat
     return {**values, "cost": {"seconds": round(time.perf_counter() - began, 3)}}
 
 
-def _attribute(step: Attribute, model: models.Model, catalog: Catalog, folder: Path) -> dict[str, Any]:
+def _attribute(step: Attribute, model: models.Model, catalog: Catalog, folder: Path, store: Store) -> dict[str, Any]:
     scorer = catalog.make("scorer", step.scorer.name, step.scorer.settings)
-    examples = _examples(step.data, catalog)
+    examples = _examples(step.data, catalog, store)
     queries = _target(step.target, catalog).queries(step.queries)
     if not queries:
         raise DataError(f"target {step.target.name} has no queries for a scorer to aim at")
@@ -137,12 +137,16 @@ def _attribute(step: Attribute, model: models.Model, catalog: Catalog, folder: P
     }
 
 
-def _examples(data: Data, catalog: Catalog) -> list[Example]:
+def _examples(data: Data, catalog: Catalog, store: Store) -> list[Example]:
     domain = catalog.entry("domain", data.domain).value
     examples = draw(domain, data.n, data.treatment)
     if fingerprint(examples) != data.fingerprint:
         raise DataError(f"domain {data.domain} gives other examples now than when this step was planned: run again")
-    return examples
+    chosen = data.chosen
+    if chosen is None:
+        return examples
+    scores = read_scores(store.folder(chosen.by) / "scores.jsonl.gz") if chosen.by is not None else {}
+    return choose(examples, chosen.n, chosen.rank, scores, chosen.seed)
 
 
 def _target(named: Named, catalog: Catalog) -> Any:

@@ -14,6 +14,7 @@ class GRPO:
 
     name: ClassVar[str] = "grpo"
     needs_reward: ClassVar[bool] = True
+    step_settings: ClassVar[tuple[str, ...]] = ("steps",)
     learning_rate: float = 1e-5
     steps: int = 100
     k: int = 8

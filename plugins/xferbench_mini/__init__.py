@@ -44,7 +44,7 @@ def provide_suites() -> Iterator[Suite]:
         model=str(Path(__file__).parent / "model"),
         domains={name: f"mini/{name}" for name in FAMILIES},
         targets={name: f"mini/{name}" for name in TARGETS},
-        trainers={"sft": SFT, "grpo": GRPO},
+        trainers={"sft": SFT, "adaptive": SFT, "grpo": GRPO},
         train_limit=TRAIN_LIMIT,
         summary="a small world in which transfer is real and known by construction",
         caution="small, made up, on a made-up model; it says nothing of a real model or benchmark",

@@ -13,6 +13,7 @@ class SFT:
     """Supervised fine-tuning on the answers: the loss counts the completion's tokens only (trl, peft)."""
 
     name: ClassVar[str] = "sft"
+    step_settings: ClassVar[tuple[str, ...]] = ("max_steps",)
     learning_rate: float = 2e-4
     epochs: float = 2.0
     batch_size: int = 16

@@ -22,18 +22,18 @@ if TYPE_CHECKING:
 def fit(settings: "SFT", start: Checkpoint, examples: Sequence[Example], out: Path, seed: int) -> Checkpoint:
     """Train and save; return the new checkpoint (an adapter folder, or a folder with the whole model)."""
     model = begin(settings, start, seed)
-    encoded, fate = _encoded(model.tokenizer, examples, min(settings.max_length, model.context))
+    encoded, fate = encode_all(model.tokenizer, examples, min(settings.max_length, model.context))
     trainer = SFTTrainer(
         model=model.network,
         args=_config(settings, out, seed),
-        train_dataset=_data(encoded),
+        train_dataset=as_dataset(encoded),
         processing_class=model.tokenizer,
         callbacks=[Report()],
     )
     trainer.train()
     made = save(settings, model, out)
     if settings.save_optimizer:
-        torch.save(_named_state(trainer), Path(made.adapter or made.base) / "optimizer.pt")
+        torch.save(named_state(trainer), Path(made.adapter or made.base) / "optimizer.pt")
     state = trainer.state
     tokens = round(sum(len(one.ids) for one in encoded) * (state.epoch or 0))
     curve = [{"step": row["step"], "loss": row["loss"]} for row in state.log_history if "loss" in row]
@@ -41,7 +41,7 @@ def fit(settings: "SFT", start: Checkpoint, examples: Sequence[Example], out: Pa
     return made
 
 
-def _named_state(trainer: SFTTrainer) -> dict[str, Any]:
+def named_state(trainer: SFTTrainer) -> dict[str, Any]:
     """The optimizer's state with the names of its parameters: their order differs from the network's."""
     optimizer: Any = trainer.optimizer
     network: Any = trainer.model
@@ -52,7 +52,7 @@ def _named_state(trainer: SFTTrainer) -> dict[str, Any]:
     return dict(state)
 
 
-def _encoded(tokenizer: Any, examples: Sequence[Example], longest: int) -> tuple[list[Encoded], dict[str, int]]:
+def encode_all(tokenizer: Any, examples: Sequence[Example], longest: int) -> tuple[list[Encoded], dict[str, int]]:
     """Encode what fits: an example whose prompt fills all the room is left out, a long answer cut; both counted."""
     found, dropped = [], 0
     for example in examples:
@@ -65,7 +65,7 @@ def _encoded(tokenizer: Any, examples: Sequence[Example], longest: int) -> tuple
     return found, {"dropped": dropped, "cut": sum(len(one.ids) == longest for one in found)}
 
 
-def _data(encoded: Sequence[Encoded]) -> Dataset:
+def as_dataset(encoded: Sequence[Encoded]) -> Dataset:
     return Dataset.from_dict(
         {
             "input_ids": [list(one.ids) for one in encoded],

@@ -35,6 +35,36 @@ def contrast(top: Seeds, bottom: Seeds, scores: Scores) -> dict[str, Any]:
     return row(estimate, describe(estimate), bounded)
 
 
+def average(pairs: list[tuple[Seeds, Seeds]], scores: Scores) -> dict[str, Any]:
+    """Return the mean over several targets of top - bottom, as `contrast` does for one.
+
+    Each target has items of its own, so their variances add; the seeds are the same trainings on all targets, so theirs
+    is that of the mean over targets. Degrees of freedom are those of the target with fewest items.
+    """
+    matched = [common(top, bottom) for top, bottom in pairs]
+    value = float(np.mean([np.mean([a.value - b.value for a, b in one]) for one in matched])) if all(matched) else None
+    if value is None:
+        return empty("the conditions have no training seed in common on some target")
+    if len({tuple(a.seed if b.seed is None else b.seed for a, b in one) for one in matched}) > 1:
+        return empty("the targets were not measured with the same seeds", value)
+    known: list[Estimate] = []
+    by_seed = np.zeros(len(matched[0]))
+    for one in matched:
+        first, second = matrices(one, scores)
+        if first is None or second is None:
+            return empty("no items, so there is no interval", value)
+        part = two_level(first - second, unit=adjustment(first, second))
+        if part is None:
+            return empty("one item is too few for an interval", value)
+        known.append(part)
+        by_seed += (first - second).mean(axis=1) / len(matched)
+    seeds, n = len(by_seed), min(part.n for part in known)
+    between = float(by_seed.var(ddof=1)) / seeds if seeds > 1 else 0.0
+    within = sum(part.item_variance for part in known) / len(known) ** 2
+    estimate = Estimate(value, seeds, n, between, within, min(part.item_df for part in known))
+    return row(estimate, f"{describe(estimate)}; mean over {len(known)} targets", False)
+
+
 def matrices(matched: list[tuple[Cell, Cell]], scores: Scores) -> tuple[Matrix, Matrix] | tuple[None, None]:
     """The scores (seeds, items) of both sides of matched cells; None, None when there are no items."""
     rows = scores.of([cell for pair in matched for cell in pair])

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from xferbench.analyse import table
+from xferbench.analyse import curricula, table
 from xferbench.analyse.agreement import agreement
 from xferbench.analyse.schema import SCHEMA
 from xferbench.analyse.transfer import findings
@@ -19,10 +19,11 @@ def document(results: Results) -> dict[str, Any]:
     """Return all that is known of a run: cells, findings, attribution, agreement. All scores are fractions."""
     return {
         "schema": VERSION,
-        **{key: results.run.get(key) for key in ("suite", "model", "notes")},
+        **{key: results.run.get(key) for key in ("suite", "model", "budget", "notes")},
         "store": None if results.root is None else str(results.root),
         "cells": [vars(cell) for cell in results.cells],
         "findings": findings(results),
+        "curricula": curricula.curricula(results) if results.root is not None else [],
         "attribution": results.attribution,
         "agreement": agreement(results),
         "not_done": results.not_done,
@@ -34,7 +35,10 @@ def text(found: dict[str, Any], figure: Path | None = None) -> str:
     model = found["model"] or {}
     parts = [f"suite {found['suite']}, model {model.get('name')}" if found["suite"] else "a table from elsewhere"]
     parts += [f"NOTE: {note}" for note in found["notes"] or []]
-    parts += ["", table.text(found["findings"]), ""]
+    if found["findings"] or not found["curricula"]:
+        parts += ["", table.text(found["findings"]), ""]
+    if found["curricula"]:
+        parts += ["", curricula.text(found["curricula"]), ""]
     if found["attribution"]:
         parts += [_attribution(found["attribution"], found["agreement"]), ""]
     if found["store"]:

@@ -7,7 +7,8 @@ from typing import Any
 
 from xferbench import results as rows
 from xferbench.analyse import agreement as agreements
-from xferbench.analyse import composition, document, heatmap, index, order, traits, wide
+from xferbench.analyse import composition, document, heatmap, index, mixture, order, traits, wide
+from xferbench.analyse import training as trainings
 from xferbench.errors import UsageError
 from xferbench.results import Results
 
@@ -18,6 +19,8 @@ class Source:
 
     results: Results
     table: wide.Wide
+    drop: float = order.DROP
+    """A loss of so much (a fraction) is called a failure by `order`."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +57,7 @@ def agreement(source: Source) -> Analysis:
 
 def orders(source: Source) -> Analysis:
     """Order sensitivity, interference, mixing, strategies."""
-    found = order.order(source.results)
+    found = order.order(source.results, source.drop)
     return Analysis(found, lambda: order.text(found), lambda path: order.draw(found, path))
 
 
@@ -82,12 +85,28 @@ def heatmaps(source: Source) -> Analysis:
     return Analysis(found, lambda: heatmap.text(found), lambda path: heatmap.draw(found, path))
 
 
+def mix(source: Source) -> Analysis:
+    """The curve of a mixture over its shares, and what choosing by influence is worth."""
+    found = mixture.mixture(source.results)
+    return Analysis(found, lambda: mixture.text(found), lambda path: mixture.draw(found, path))
+
+
+def training(source: Source) -> Analysis:
+    """Loss, reward and sampling ratios over the steps of every training."""
+    if source.results.root is None:
+        raise UsageError("a table holds no logs of trainings: give the folder of a run")
+    found = trainings.training(source.results)
+    return Analysis(found, lambda: trainings.text(found), lambda path: trainings.draw(found, path))
+
+
 ANALYSES: dict[str, Callable[[Source], Analysis]] = {
     "agreement": agreement,
     "composition": compositions,
     "heatmap": heatmaps,
     "index": indices,
+    "mix": mix,
     "order": orders,
+    "training": training,
     "traits": components,
     "transfer": transfer,
 }

@@ -19,7 +19,7 @@ ESTIMATE = _object({"value": NUMBER, "low": NUMBER, "high": NUMBER}, reason=TEXT
 
 CELL = _object(
     {
-        "condition": {"enum": list(CONDITION_NAMES)},
+        "condition": {"enum": [*CONDITION_NAMES, "curriculum"]},
         "curriculum": {"type": "string"},
         "recipe": {"type": "string"},
         "source": {"type": "string"},
@@ -55,6 +55,18 @@ FINDING = _object(
     }
 )
 
+CURRICULUM = _object(
+    {
+        "curriculum": {"type": "string"},
+        "recipe": {"type": "string"},
+        "target": {"type": "string"},
+        "seeds": {"type": "integer", "minimum": 1},
+        "n": {"type": "integer", "minimum": 0},
+        "value": NUMBER,
+        "gain": ESTIMATE,
+    }
+)
+
 ATTRIBUTION = _object(
     {
         "scorer": {"type": "string"},
@@ -87,8 +99,10 @@ SCHEMA: dict[str, Any] = {
             "suite": TEXT,
             "model": {"type": ["object", "null"]},
             "store": TEXT,
+            "budget": {"type": ["object", "null"]},
             "cells": _list(CELL),
             "findings": _list(FINDING),
+            "curricula": _list(CURRICULUM),
             "attribution": _list(ATTRIBUTION),
             "agreement": _list(AGREEMENT),
             "not_done": _list(_object({"step": {"type": "string"}, "why": {"type": "string"}})),

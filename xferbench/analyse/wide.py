@@ -120,7 +120,7 @@ def results(table: Wide) -> Results:
     """Turn a table into rows that `findings` and `order` read: no items, one seed, n where `items` has it.
 
     For a source `a` and a target column named `b`: transfer is row a, direct row b, sequential a>b, joint a+b or b+a.
-    Everything else becomes a cell of condition "other".
+    Everything else becomes a cell of condition "curriculum".
     """
     cells: list[Cell] = []
     recipe = (table.carried.get("recipe") or ("published",))[0]
@@ -136,7 +136,7 @@ def results(table: Wide) -> Results:
                 cells.append(Cell(condition, trained, recipe, source, target, seed, "score", value, 0.0, n, step))
 
         for row in table.rows:
-            add("baseline" if row == BASE else "other", row, "")
+            add("baseline" if row == BASE else "curriculum", row, "")
         for source in (row for row in table.rows if row != BASE and not set("+>") & set(row)):
             add("transfer", source, source)
             add("direct", target, source)
