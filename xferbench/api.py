@@ -71,14 +71,21 @@ class Measurement:
 
 @runtime_checkable
 class Trainer(Protocol):
-    """A frozen dataclass whose fields are its hyperparameters, each with a default."""
+    """A frozen dataclass whose fields are its hyperparameters, each with a default.
+
+    Two attributes more are read where there are any: `needs_reward` (True: it learns from the domain's reward), and
+    `aside`, the names of fields that change no weight, such as where a log goes; they are no part of a step's identity.
+    """
 
     name: ClassVar[str]
 
     def train(
         self, start: Checkpoint, examples: Sequence[Example], reward: Reward | None, out: Path, seed: int
     ) -> Checkpoint:
-        """Train on `examples` in folder `out` and return the new checkpoint; equal arguments give equal weights."""
+        """Train on `examples` in folder `out` and return the new checkpoint; equal arguments give equal weights.
+
+        What is written under `out`/unfinished is found there again when the step is taken up after an interruption.
+        """
         ...
 
 

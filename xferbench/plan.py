@@ -211,7 +211,9 @@ class _Planner:
         defaults = dict(self.suite.trainers.get(name, {})) if kind == "trainer" and self.own else {}
         made = self.catalog.make(kind, name, {**defaults, **settings})
         values = {key: getattr(made, key) for key in fields(entry.value)}
-        return Named(name, {k: list(v) if isinstance(v, tuple) else v for k, v in values.items()}, entry.plugin.label)
+        values = {key: list(value) if isinstance(value, tuple) else value for key, value in values.items()}
+        aside = {key: values.pop(key) for key in getattr(made, "aside", ())}
+        return Named(name, values, entry.plugin.label, aside)
 
     def _target(self, text: str) -> Named:
         name, settings = spec(text)

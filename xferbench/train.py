@@ -18,7 +18,8 @@ def train(
 ) -> tuple[Checkpoint, dict[str, Any]]:
     """Train in folder `out`; return the checkpoint and what it cost: seconds, and what the trainer logged (LOGGED).
 
-    A trainer logs by writing training.jsonl into `out`: a curve, and these keys in the last line.
+    A trainer logs by writing training.jsonl into `out`: a curve, and these keys in the last line. What it keeps in
+    `out`/unfinished is there again when an interrupted step is taken up; "seconds_before" says what that had taken.
     Raises StepError when weights are not finite, PluginError when the trainer returned no checkpoint of its own.
     """
     began = time.perf_counter()
@@ -34,6 +35,7 @@ def train(
     if log.is_file():
         rows = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
         cost |= {key: rows[-1][key] for key in LOGGED if rows and key in rows[-1]}
+        cost["seconds"] = round(seconds + (rows[-1].get("seconds_before", 0.0) if rows else 0.0), 3)
     return checkpoint, cost
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from xferbench import Checkpoint, Example, UsageError, hookimpl
+from xferbench_sft.logs import check
 
 
 @dataclass(frozen=True)
@@ -13,6 +14,7 @@ class SFT:
     """Supervised fine-tuning on the answers: the loss counts the completion's tokens only (trl, peft)."""
 
     name: ClassVar[str] = "sft"
+    aside: ClassVar[tuple[str, ...]] = ("save_every", "report_to")
     learning_rate: float = 2e-4
     epochs: float = 2.0
     batch_size: int = 16
@@ -39,6 +41,10 @@ class SFT:
     """Save memory by computing activations twice."""
     save_optimizer: bool = False
     """Keep Adam's state beside the adapter: the scorer less needs it."""
+    save_every: float = 300.0
+    """Seconds between the checkpoints that a killed training goes on from; they are gone when it is done."""
+    report_to: str = "none"
+    """wandb, trackio, tensorboard, joined by |: where transformers sends the log as well."""
 
     def __post_init__(self) -> None:
         for name in ("learning_rate", "epochs", "batch_size", "rank", "alpha", "max_length", "accumulate"):
@@ -49,6 +55,7 @@ class SFT:
         for name in ("warmup", "dropout", "weight_decay"):
             if not 0 <= getattr(self, name) < 1:
                 raise UsageError(f"trainer sft: {name} must be from 0 to below 1, not {getattr(self, name)}")
+        check(self.name, self.report_to)
         if self.schedule not in ("cosine", "linear", "constant", "constant_with_warmup"):
             raise UsageError(
                 f"trainer sft: schedule is cosine, linear, constant or constant_with_warmup, not {self.schedule}"

@@ -13,7 +13,10 @@ from datasets import Dataset
 from trl import SFTConfig, SFTTrainer
 
 from xferbench import Checkpoint, DataError, Encoded, Example, encode
-from xferbench_sft.network import Report, begin, common, log, save, spent
+from xferbench_sft.logs import curve
+from xferbench_sft.network import begin, common, log, save, spent
+from xferbench_sft.resume import go
+from xferbench_sft.room import room
 
 if TYPE_CHECKING:
     from xferbench_sft import SFT
@@ -28,16 +31,17 @@ def fit(settings: "SFT", start: Checkpoint, examples: Sequence[Example], out: Pa
         args=_config(settings, out, seed),
         train_dataset=_data(encoded),
         processing_class=model.tokenizer,
-        callbacks=[Report()],
     )
-    trainer.train()
+    longest = max(len(one.ids) for one in encoded)
+    with room(settings.batch_size, longest, "batch_size (raise accumulate for it), max_length, or set gradient_checkpointing"):
+        clock = go(trainer, settings, out, seed)
     made = save(settings, model, out)
     if settings.save_optimizer:
         torch.save(_named_state(trainer), Path(made.adapter or made.base) / "optimizer.pt")
     state = trainer.state
     tokens = round(sum(len(one.ids) for one in encoded) * (state.epoch or 0))
-    curve = [{"step": row["step"], "loss": row["loss"]} for row in state.log_history if "loss" in row]
-    log(curve, spent(settings, model, state.global_step, tokens) | fate, out)
+    last = spent(settings, model, state.global_step, tokens) | fate | {"seconds_before": clock.before}
+    log(curve(state.log_history, clock.seconds), last, out)
     return made
 
 
@@ -80,10 +84,7 @@ def _config(settings: "SFT", out: Path, seed: int) -> SFTConfig:
         num_train_epochs=settings.epochs,
         max_steps=settings.max_steps or -1,
         per_device_train_batch_size=settings.batch_size,
-        gradient_accumulation_steps=settings.accumulate,
-        gradient_checkpointing=settings.gradient_checkpointing,
         max_length=None,  # cut already
         completion_only_loss=True,
         train_sampling_strategy="group_by_length",
-        logging_steps=10,
     )
