@@ -41,6 +41,8 @@ class Domain:
     examples: Callable[[], Iterable[Example]]
     """Yields the training examples: ids unique, the same on every call."""
     reward: Reward | None = None
+    """A reward with an attribute `identity` (name, version, settings in one line) makes it part of every training's
+    identity; one with a method check() says there, with a UsageError, that it cannot judge on this machine."""
     version: str = "1"
     summary: str = ""
     stream: bool = False

@@ -152,12 +152,16 @@ class _Planner:
         return ((a,), (b,)) if condition == "sequential" else (tuple(sorted((a, b), key=lambda d: d.domain)),)
 
     def _judgeable(self, stages: tuple[tuple[Data, ...], ...], trainers: tuple[Named, ...]) -> None:
-        """Refuse a trainer that learns from rewards on a domain that has none."""
+        """Refuse a trainer that learns from rewards on a domain that has none, or one that cannot judge here."""
+        domains = [data.domain for stage in stages for data in stage]
         for trainer in trainers:
-            if getattr(self.catalog.entry("trainer", trainer.name).value, "needs_reward", False):
-                for domain in (data.domain for stage in stages for data in stage):
-                    if self.catalog.entry("domain", domain).value.reward is None:
+            if getattr(self.catalog.make("trainer", trainer.name, trainer.settings), "needs_reward", False):
+                for domain in domains:
+                    reward = self.catalog.entry("domain", domain).value.reward
+                    if reward is None:
                         raise UsageError(f"trainer {trainer.name} learns from rewards, and domain {domain} has none")
+                    if hasattr(reward, "check"):
+                        reward.check()
 
     def direct(self, text: str) -> str | None:
         """Return the domain that DIRECT trains on for a target as typed."""
@@ -196,10 +200,10 @@ class _Planner:
         entry = self.catalog.entry("domain", name)
         if (name, treatment) not in self.drawn:
             examples = draw(entry.value, self.asked.train_limit, treatment)
-            drawn = Data(
-                name, len(examples), fingerprint(examples), f"{entry.plugin.label}, {entry.value.version}", treatment
-            )
-            self.drawn[name, treatment] = drawn
+            version = f"{entry.plugin.label}, {entry.value.version}"
+            judged = getattr(entry.value.reward, "identity", None)  # a reward that states its own name and version
+            version = f"{version}, reward {judged}" if judged else version
+            self.drawn[name, treatment] = Data(name, len(examples), fingerprint(examples), version, treatment)
         return self.drawn[name, treatment]
 
     def _recipe(self, text: str) -> tuple[Named, ...]:

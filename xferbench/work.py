@@ -27,7 +27,7 @@ from xferbench.progress import reporting
 from xferbench.results import write_items
 from xferbench.steps import Attribute, Data, Evaluate, Named, Step, Train, from_json
 from xferbench.store import Store
-from xferbench.train import train
+from xferbench.train import COUNTED, train
 
 
 def work(root: str, row: dict[str, Any]) -> dict[str, Any]:
@@ -88,6 +88,7 @@ def _train(step: Train, store: Store, catalog: Catalog, folder: Path) -> dict[st
         "n": len(examples),
         "dropped": cost.pop("dropped"),
         "cut": cost.pop("cut"),
+        **{key: cost.pop(key) for key in COUNTED if key in cost},
     }
 
 

@@ -39,7 +39,7 @@ class Exact:
         return 1.0 if said == right else self.wrong
 
 
-NUMBER = re.compile(r"[-+]?(?:\d{1,3}(?:,\d{3})+|\d+)?(?:\.\d+)?(?:/\d+)?")
+NUMBER = re.compile(r"[-+]?(?:\d{1,3}(?:,\d{3})+|\d+)?(?:\.\d+)?(?:/\d+)?", re.ASCII)
 LONGEST = 60
 """Letters of a plain number; longer ones are no answers but attacks."""
 
@@ -72,14 +72,14 @@ class Number:
 
 
 def _number(text: str) -> Fraction | None:
-    found = re.match(r"[^\d.+-]{0,3}", text)
+    found = re.match(r"[^0-9.+-]{0,3}", text)
     start = found.end() if found else 0
     match = NUMBER.match(text, start)
     shown = match.group().replace(",", "") if match else ""
     if not any(c.isdigit() for c in shown) or len(shown) > LONGEST:
         return None
     rest = text[start:][len(match.group()) :] if match else ""
-    if rest[:1].isdigit() or re.match(r",\d|\.\d|/", rest):  # 1,23 or 1/2/3 is none of the forms above
+    if re.match(r"\d|,\d|\.\d|/", rest):  # 1,23 or 1/2/3 is none of the forms above
         return None
     over, _, under = shown.partition("/")
     return None if under and not int(under) else Fraction(over) / (int(under) if under else 1)

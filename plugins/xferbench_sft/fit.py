@@ -12,9 +12,10 @@ import torch
 from datasets import Dataset
 from trl import SFTConfig, SFTTrainer
 
-from xferbench import Checkpoint, DataError, Encoded, Example, encode
+from xferbench import Checkpoint, DataError, Encoded, Example, Reward, encode
 from xferbench_sft.logs import curve
 from xferbench_sft.network import begin, common, log, save, spent
+from xferbench_sft.own import AT_ONCE, own_answers
 from xferbench_sft.resume import go
 from xferbench_sft.room import room
 
@@ -22,10 +23,17 @@ if TYPE_CHECKING:
     from xferbench_sft import SFT
 
 
-def fit(settings: "SFT", start: Checkpoint, examples: Sequence[Example], out: Path, seed: int) -> Checkpoint:
+def fit(
+    settings: "SFT", start: Checkpoint, examples: Sequence[Example], reward: Reward | None, out: Path, seed: int
+) -> Checkpoint:
     """Train and save; return the new checkpoint (an adapter folder, or a folder with the whole model)."""
     model = begin(settings, start, seed)
-    encoded, fate = _encoded(model.tokenizer, examples, min(settings.max_length, model.context))
+    most = min(settings.max_length, model.context)
+    if settings.policy == "given" or reward is None:
+        encoded, fate = _encoded(model.tokenizer, examples, most)
+    else:
+        with room(AT_ONCE, most, "max_completion or max_length"):
+            encoded, fate = own_answers(settings, model, examples, reward, most)
     trainer = SFTTrainer(
         model=model.network,
         args=_config(settings, out, seed),
@@ -33,7 +41,8 @@ def fit(settings: "SFT", start: Checkpoint, examples: Sequence[Example], out: Pa
         processing_class=model.tokenizer,
     )
     longest = max(len(one.ids) for one in encoded)
-    with room(settings.batch_size, longest, "batch_size (raise accumulate for it), max_length, or set gradient_checkpointing"):
+    advice = "batch_size (and raise accumulate) or max_length, or set gradient_checkpointing"
+    with room(settings.batch_size, longest, advice):
         clock = go(trainer, settings, out, seed)
     made = save(settings, model, out)
     if settings.save_optimizer:

@@ -6,6 +6,8 @@ from typing import Any
 
 from xferbench.analyse import table
 from xferbench.analyse.agreement import agreement
+from xferbench.analyse.methods import methods
+from xferbench.analyse.methods import text as compared
 from xferbench.analyse.schema import SCHEMA
 from xferbench.analyse.transfer import findings
 from xferbench.results import Results
@@ -23,6 +25,7 @@ def document(results: Results) -> dict[str, Any]:
         "store": None if results.root is None else str(results.root),
         "cells": [vars(cell) for cell in results.cells],
         "findings": findings(results),
+        "methods": methods(results),
         "attribution": results.attribution,
         "agreement": agreement(results),
         "not_done": results.not_done,
@@ -35,6 +38,8 @@ def text(found: dict[str, Any], figure: Path | None = None) -> str:
     parts = [f"suite {found['suite']}, model {model.get('name')}" if found["suite"] else "a table from elsewhere"]
     parts += [f"NOTE: {note}" for note in found["notes"] or []]
     parts += ["", table.text(found["findings"]), ""]
+    if found["methods"]:
+        parts += [compared(found["methods"]), ""]
     if found["attribution"]:
         parts += [_attribution(found["attribution"], found["agreement"]), ""]
     if found["store"]:
