@@ -11,7 +11,7 @@ from xferbench_sft import SFT
 from xferbench_sft.own import own_answers
 
 EXAMPLES = [Example(f"e{n}", f"Question: what is {n}?\nAnswer:", "never learnt", "tiny/one") for n in range(6)]
-OWN = SFT(policy="self", k=8, max_completion=12, batch_size=4, rank=4, max_steps=3, learning_rate=1e-2)
+OWN = SFT(policy="self", k=8, max_completion=12, batch_size=2, rank=4, max_steps=3, learning_rate=1e-2)
 
 
 def short(example, completion):
@@ -22,9 +22,10 @@ def short(example, completion):
 @pytest.fixture(scope="module")
 def start(llama, tmp_path_factory):
     """A tiny model that was taught to end soon, so that some of its answers end by themselves."""
-    taught = [Example(f"t{n}", one.prompt, "a" if n % 2 else "zz") for n, one in enumerate(EXAMPLES)]
+    taught = [Example(f"{one.id}{word}", one.prompt, word) for one in EXAMPLES for word in ("a", "b", "zz")]
     out = tmp_path_factory.mktemp("start")
-    return SFT(batch_size=6, rank=8, max_steps=30, learning_rate=3e-2).train(Checkpoint(str(llama)), taught, None, out, 0)
+    teach = SFT(batch_size=9, rank=8, epochs=30, learning_rate=2e-2)
+    return teach.train(Checkpoint(str(llama)), taught, None, out, 0)
 
 
 def test_only_right_answers_that_end_are_kept_and_each_once(start):
@@ -65,7 +66,7 @@ def test_the_same_seed_learns_the_same_and_the_given_answers_do_not_matter(start
 
 
 def test_too_few_right_answers_are_an_error_that_counts_them(start, tmp_path):
-    said = r"0 of the model's own 48 answers are right \(0 of 6 prompts\), and a batch takes 4: raise k"
+    said = r"0 of the model's own 48 answers are right \(0 of 6 prompts\), and a batch takes 2: raise k"
     with pytest.raises(StepError, match=said):
         OWN.train(start, EXAMPLES, lambda example, completion: 0.0, tmp_path, 0)
 
@@ -74,7 +75,7 @@ def test_a_reward_that_fails_on_all_answers_is_named(start, tmp_path):
     def broken(example, completion):
         raise ValueError("no unit")
 
-    with pytest.raises(StepError, match="the reward failed on every response, first on e.: ValueError: no unit"):
+    with pytest.raises(StepError, match=r"the reward failed on every response, first on e\d: ValueError: no unit"):
         OWN.train(start, EXAMPLES, broken, tmp_path, 0)
 
 

@@ -152,9 +152,7 @@ def test_what_cannot_judge_here_is_said_before_anything_is_trained(inside, llama
     from xferbench.plan import make
 
     monkeypatch.delenv("HF_ALLOW_CODE_EVAL", raising=False)
-    asked = Experiment(
-        ("tiny/letters",), ("tiny/quick",), "tiny", str(llama), ("sft:policy=self",), ("transfer",), ()
-    )
+    asked = Experiment(("tiny/letters",), ("tiny/quick",), "tiny", str(llama), ("sft:policy=self",), ("transfer",), ())
     make(asked, inside)
     entry = inside.entry("domain", "tiny/letters")
     changed = dataclasses.replace(entry, value=dataclasses.replace(entry.value, reward=UnitTests()))
@@ -182,7 +180,13 @@ def test_a_reward_that_raises_is_counted_and_named_and_never_a_0():
         return {"none": None, "nan": float("nan")}.get(completion, 1.0)
 
     watched = Watched(reward)
-    assert [watched(example(""), text) for text in ("boom", "none", "nan", "x", "boom")] == [None, None, None, 1.0, None]
+    assert [watched(example(""), text) for text in ("boom", "none", "nan", "x", "boom")] == [
+        None,
+        None,
+        None,
+        1.0,
+        None,
+    ]
     assert (watched.seen, watched.judged, watched.failed) == (5, 1, 3)
     assert watched.told() == {"count": 3, "examples": {"e1": "KeyError: 'e1'"}}
     watched.settle()

@@ -48,8 +48,8 @@ HOSTILE = {
     "leaves when called": "import os\ndef square(x): os._exit(0)",
     "raises SystemExit when called": "def square(x): raise SystemExit(0)",
     "equals everything": ALWAYS,
-    "prints the verdict": "print('{\"status\": [\"passed\"]}')\nimport os\n"
-    "for fd in range(64):\n    try: os.write(fd, b'[\"dict\", [[\"status\", \"passed\"], [\"detail\", \"\"]]]\\n')\n"
+    "prints the verdict": 'print(\'{"status": ["passed"]}\')\nimport os\n'
+    'for fd in range(64):\n    try: os.write(fd, b\'["dict", [["status", "passed"], ["detail", ""]]]\\n\')\n'
     "    except OSError: pass\ndef square(x): return 0",
     "patches the checker": "import builtins, sys\nbuiltins.AssertionError = ValueError\n"
     "for m in list(sys.modules.values()):\n    for n in ('dumps', 'loads', 'tell', 'judge', '_tests'):\n"
@@ -60,7 +60,7 @@ HOSTILE = {
     "loops, deaf to signals": "import signal\nsignal.signal(signal.SIGXCPU, signal.SIG_IGN)\nwhile True: pass",
     "takes all memory": "x = bytearray(10**9)\nwhile True: x += x",
     "answers without end": "def square(x): return 'x' * 5_000_000",
-    "prints without end": "import sys\nfor _ in range(10**9): sys.stdout.write('x' * 10**6); sys.stderr.write('x' * 10**6)",
+    "prints without end": "import sys\nwhile True: sys.stdout.write('x' * 10**6); sys.stderr.write('x')",
     "a fork bomb": "import os\nwhile True: os.fork()",
     "starts a program": "import subprocess\nsubprocess.run(['true'], check=True)\n" + RIGHT,
     "kills everybody": "import os\nos.kill(-1, 9)\n" + RIGHT,
@@ -70,7 +70,7 @@ HOSTILE = {
     "opens a socket": "import socket\nsocket.socket()\n" + RIGHT,
     "calls without Python": "import ctypes\nassert ctypes.CDLL(None).fork() >= 0\n" + RIGHT,
     "returns a machine": "def square(x): return (n for n in [4])",
-    "is nested without end": "def square(x):\n    found = []\n    for _ in range(10**5): found = [found]\n    return found",
+    "is nested without end": "def square(x):\n    y = []\n    for _ in range(99999): y = [y]\n    return y",
     "is no Python": "def square(x) return x",
 }
 
@@ -109,7 +109,9 @@ def test_files_can_be_written_in_the_folder_only_and_it_is_gone_afterwards(tmp_p
 
 def test_nothing_lives_on():
     mark = f"mark_{time.monotonic_ns()}"
-    verdict(f"{mark} = 1\nimport threading\nthreading.Thread(target=lambda: [0 for _ in iter(int, 1)]).start()\n" + RIGHT)
+    verdict(
+        f"{mark} = 1\nimport threading\nthreading.Thread(target=lambda: [0 for _ in iter(int, 1)]).start()\n" + RIGHT
+    )
     left = [path for path in Path("/proc").glob("[0-9]*/cmdline") if _reads(path, b"xferbench_rewards/guest.py")]
     assert not [path for path in left if f"/{os.getpid()}/" not in str(path) and _parent(path) == 1]
 
@@ -129,7 +131,9 @@ def _parent(path):
 
 
 def test_plain_values_cross_and_exceptions_keep_their_name():
-    program = "def same(x, *, twice=False): return (x, x) if twice else x\ndef fail(): raise KeyError('no')\nLIMIT = [1, 2]\n"
+    program = (
+        "def same(x, *, twice=False): return (x, x) if twice else x\ndef fail(): raise KeyError('no')\nLIMIT = [1, 2]\n"
+    )
     tests = (
         "for x in (None, True, 3, -2.5, 'ü', [1, (2, {3})], {'a': {1: b'z'}}, 2j, frozenset({1})):\n"
         "    assert same(x) == x and type(same(x)) is type(x)\nassert same(1, twice=True) == (1, 1)\n"

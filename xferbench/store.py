@@ -16,10 +16,9 @@ from typing import Any
 from xferbench.errors import UsageError
 from xferbench.steps import Step, from_json, to_json
 
-
 UNFINISHED = "unfinished"
-"""The folder, inside a step's, of what a trainer keeps to go on from. It outlives an interruption, but neither a failure
-nor the end of the step."""
+"""The folder, inside a step's, of what a trainer keeps to go on from. It outlives an interruption, but neither a
+failure nor the end of the step."""
 
 
 class Store:

@@ -19,7 +19,7 @@ the reward raised, {"count", "examples": {id: what it raised}}."""
 def train(
     trainer: Trainer, start: Checkpoint, examples: Sequence[Example], reward: Reward | None, out: Path, seed: int
 ) -> tuple[Checkpoint, dict[str, Any]]:
-    """Train in folder `out`; return the checkpoint and what it cost: seconds, and what the trainer logged (LOGGED, COUNTED).
+    """Train in folder `out`; return the checkpoint and what it cost: seconds, and the trainer's log (LOGGED, COUNTED).
 
     A trainer logs by writing training.jsonl into `out`: a curve, and these keys in the last line. What it keeps in
     `out`/unfinished is there again when an interrupted step is taken up; "seconds_before" says what that had taken.

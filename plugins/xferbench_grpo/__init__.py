@@ -109,7 +109,8 @@ class GRPO:
             raise UsageError(f"trainer grpo: batch_size {self.batch_size} is not a multiple of k={self.k}")
         if self.batch_size % self.accumulate:
             raise UsageError(
-                f"trainer grpo: batch_size {self.batch_size} cannot be split into accumulate={self.accumulate} equal parts"
+                f"trainer grpo: batch_size {self.batch_size} cannot be split into accumulate={self.accumulate} "
+                "equal parts"
             )
 
     def train(

@@ -66,8 +66,8 @@ def _fitting(settings: "GRPO", model: Model, examples: Sequence[Example]) -> lis
     if len(fitting) < prompts:
         raise DataError(
             f"grpo asks {prompts} prompts at once (batch_size {settings.batch_size} / k {settings.k}"
-            f"{f' x ahead {settings.ahead}' if settings.ahead > 1 else ''}); of {len(examples)} examples {len(fitting)} "
-            f"have a prompt of at most {most} tokens: lower batch_size, or give more examples"
+            f"{f' x ahead {settings.ahead}' if settings.ahead > 1 else ''}); of {len(examples)} examples "
+            f"{len(fitting)} have a prompt of at most {most} tokens: lower batch_size, or give more examples"
         )
     return fitting
 

@@ -3,6 +3,7 @@
 Code is run only where the user said so with HF_ALLOW_CODE_EVAL=1, the word that lm-eval and evaluate ask for too.
 """
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -75,8 +76,6 @@ def run_tests(program: str, tests: str, *, seconds: float = 5.0, megabytes: int 
 
 def _end(process: "subprocess.Popen[str]") -> None:
     """Kill the judge and all that is in its session; the code cannot leave it."""
-    try:
+    with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, 9)
-    except ProcessLookupError:
-        pass
     process.wait()

@@ -3,7 +3,7 @@
 from math import isfinite
 from typing import Any
 
-from xferbench import Example, Reward, StepError, UsageError
+from xferbench import Example, Reward, StepError, XferbenchError
 
 NAMED = 10
 """Examples that are named in the log; all are counted."""
@@ -19,14 +19,14 @@ class Watched:
         """Example id -> what the reward raised on a completion of it; of the first NAMED examples."""
 
     def __call__(self, example: Example, completion: str) -> float | None:
-        """Return the reward, None where there is none or it raised. A UsageError (nothing can be judged) goes on."""
+        """Return the reward, None where there is none or it raised. An error of ours (nothing can be judged) goes on."""
         self.seen += 1
         try:
             value = self.reward(example, completion)
             found = None if value is None else float(value)
             if found is not None and not isfinite(found):
                 raise ValueError(f"the reward is {found}")
-        except UsageError:
+        except XferbenchError:
             raise
         except Exception as error:  # a stranger's reward may raise anything
             self.failed += 1

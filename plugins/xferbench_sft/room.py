@@ -14,9 +14,9 @@ def room(batch: int, tokens: int, advice: str) -> Iterator[None]:
     try:
         yield
     except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
-        if isinstance(error, RuntimeError) and not isinstance(error, torch.OutOfMemoryError):
-            if "allocate memory" not in str(error) and "out of memory" not in str(error):
-                raise
+        plain = isinstance(error, RuntimeError) and not isinstance(error, torch.OutOfMemoryError)
+        if plain and "allocate memory" not in str(error) and "out of memory" not in str(error):
+            raise
         said = str(error).split(". ")[0].split("\n")[0][:120]
         raise StepError(
             f"out of memory with {batch} sequences of up to {tokens} tokens at a time: lower {advice} ({said})"

@@ -70,13 +70,15 @@ def text(rows: Sequence[Mapping[str, Any]]) -> str:
         shown.append([row["condition"], f"{row['curriculum']} → {row['target']}", *end])
     lines = [grid(shown, ["left"] * 4 + ["right"] * 3), ""]
     lines.append(
-        "Recipes compared on the same test items and training seeds: recipe - against, points, 95 % interval; * differs "
-        f"from 0 (5 %, Holm's correction for {rows[0]['tests']} tests)."
+        "Recipes compared on the same test items and training seeds: recipe - against, points, 95 % interval; * "
+        f"differs from 0 (5 %, Holm's correction for {rows[0]['tests']} tests)."
     )
     differing = [row for row in rows if sure(row)]
     lines += [f"{row['condition']}: {_better(row)}." for row in differing]
     if not differing:
-        lines.append("No condition differs by method beyond chance; MDE is the smallest difference seen with 80 % power.")
+        lines.append(
+            "No condition differs by method beyond chance; MDE is the smallest difference seen with 80 % power."
+        )
     for why in dict.fromkeys(row["reason"] for row in rows if row["reason"] and row["low"] is None):
         lines.append(f"Without an interval: {why}.")
     return "\n".join(lines)
