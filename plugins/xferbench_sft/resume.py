@@ -5,6 +5,7 @@ numbers by transformers, the trainer's own counts by us. The store removes the f
 """
 
 import json
+import math
 import shutil
 import time
 from collections.abc import Iterator
@@ -120,7 +121,9 @@ def go(trainer: Any, settings: Any, out: Path, seed: int, stride: int = 1, memor
     """
     inner = trainer._get_train_sampler
     trainer._get_train_sampler = lambda dataset=None: Epochs(inner(dataset), seed)
-    keeper = Keeper(out, settings.save_every, stride, memory)
+    # What scorers have a training keep beside the adapter is not in a checkpoint: such a training begins anew.
+    beside = any(getattr(settings, name, 0) for name in ("save_checkpoints", "capture_updates"))
+    keeper = Keeper(out, math.inf if beside else settings.save_every, stride, memory)
     trainer.add_callback(keeper)
     trainer.train(resume_from_checkpoint=keeper.last())
     return keeper
