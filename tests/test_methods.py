@@ -94,7 +94,7 @@ def test_the_text_says_which_conditions_differ(tmp_path):
     found = document.document(results)
     jsonschema.validate(json.loads(json.dumps(found)), SCHEMA)
     said = document.text(found)
-    assert "transfer: grpo is better than sft on gpqa after math." in said
+    assert "transfer: sft>grpo is better than sft on gpqa after math." in said
     assert "Holm's correction for 9 tests" in said
     assert "sft>grpo is better than grpo" not in said
     methods.draw(found["methods"], tmp_path / "methods.png")

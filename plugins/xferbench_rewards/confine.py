@@ -21,7 +21,7 @@ NEWUSER, NEWNET, NEWIPC = 0x10000000, 0x40000000, 0x08000000
 SET_DUMPABLE, SET_NO_NEW_PRIVS, SET_PDEATHSIG, SET_SECCOMP = 4, 38, 1, 22
 WRITES = 0b1111111111110010  # every right of Landlock but execute, read a file and read a folder; up to ABI 4
 # Forbidden calls: number on x86_64, on aarch64 (None: there is no such call).
-CALLS = {
+CALLS: dict[str, tuple[int, int | None]] = {
     "fork": (57, None), "vfork": (58, None), "clone3": (435, 435), "execve": (59, 221), "execveat": (322, 281),
     "socket": (41, 198), "socketpair": (53, 199), "connect": (42, 203), "bind": (49, 200), "sendto": (44, 206),
     "kill": (62, 129), "tkill": (200, 130), "tgkill": (234, 131), "rt_sigqueueinfo": (129, 138),
@@ -88,10 +88,11 @@ def forbid_calls() -> bool:
     if platform.machine() not in MACHINES:
         return False
     column, machine, clone = MACHINES[platform.machine()]
-    numbers = sorted({pair[column] for pair in CALLS.values() if pair[column] is not None})
+    numbers = sorted({number for pair in CALLS.values() if (number := pair[column]) is not None})
     load, equal, above, tests, give = 0x20, 0x15, 0x35, 0x45, 0x06
     refuse, allow, kill = 0x00050000 | 1, 0x7FFF0000, 0x80000000
-    lines = [(load, 0, 0, 4), (equal, 1, 0, machine), (give, 0, 0, kill), (load, 0, 0, 0)]
+    lines: list[tuple[int, int, int, int]] = [(load, 0, 0, 4), (equal, 1, 0, machine), (give, 0, 0, kill)]
+    lines += [(load, 0, 0, 0)]
     lines += [(above, 0, 1, 0x40000000), (give, 0, 0, refuse)]  # the x32 calls are another door to the same
     for number in numbers:  # clone3 says "not there", so that threads fall back on clone
         error = refuse - 1 + 38 if number == CALLS["clone3"][column] else refuse

@@ -79,8 +79,9 @@ class Guest:
         if "raised" in found:
             kind, text = found["raised"]
             known = getattr(builtins, str(kind), None)
-            usual = isinstance(known, type) and issubclass(known, Exception)
-            raise (known if usual else RuntimeError)(f"{text}" if usual else f"{kind}: {text}")
+            if isinstance(known, type) and issubclass(known, Exception):
+                raise known(text)
+            raise RuntimeError(f"{kind}: {text}")
         return found["value"]
 
 

@@ -26,8 +26,8 @@ def _out(value: Any, depth: int) -> Any:
     if value is None or type(value) in (bool, int, float, str):
         return value
     if isinstance(value, (list, tuple, set, frozenset)):
-        kind = next(k.__name__ for k in (list, tuple, set, frozenset) if isinstance(value, k))
-        return [kind, [_out(one, depth + 1) for one in value]]
+        name = next(k.__name__ for k in (list, tuple, set, frozenset) if isinstance(value, k))
+        return [name, [_out(one, depth + 1) for one in value]]
     if isinstance(value, dict):
         return ["dict", [[_out(k, depth + 1), _out(v, depth + 1)] for k, v in value.items()]]
     if isinstance(value, (bytes, bytearray)):

@@ -19,7 +19,7 @@ class Watched:
         """Example id -> what the reward raised on a completion of it; of the first NAMED examples."""
 
     def __call__(self, example: Example, completion: str) -> float | None:
-        """Return the reward, None where there is none or it raised. An error of ours (nothing can be judged) goes on."""
+        """Return the reward; None where there is none or it raised. Where nothing can be judged, an error of ours."""
         self.seen += 1
         try:
             value = self.reward(example, completion)
