@@ -41,7 +41,8 @@ def test_the_log_ends_with_what_was_spent(trained):
     last = curve(trained[0])[-1]
     assert last["steps"] == QUICK["steps"]
     assert last["tokens"] > 0
-    assert last["reward_errors"] == 0
+    assert last["reward_errors"] == {"count": 0, "examples": {}}
+    assert last["responses"] == QUICK["steps"] * QUICK["batch_size"]
     assert any("unended" in row for row in curve(trained[0]))
 
 
@@ -66,14 +67,91 @@ def test_a_reward_that_always_fails_is_an_error_that_names_it(llama, tmp_path):
 
 
 def test_too_few_prompts_are_refused(llama, tmp_path):
-    with pytest.raises(DataError, match="at least 4 prompts"):
+    with pytest.raises(DataError, match=r"grpo asks 4 prompts at once .* of 3 examples 3 have a prompt of at most 250"):
         GRPO(**QUICK).train(Checkpoint(str(llama)), EXAMPLES[:3], lower, tmp_path, seed=0)
 
 
-@pytest.mark.parametrize("wrong", [{"k": 1}, {"k": 3, "batch_size": 64}, {"temperature": 0.0}, {"steps": 0}])
-def test_settings_that_make_no_sense_are_refused(wrong):
-    with pytest.raises(UsageError):
+WRONG = [
+    ({"k": 1}, "a group of one response has nothing to be compared with"),
+    ({"k": 3, "batch_size": 64}, "batch_size 64 is not a multiple of k=3"),
+    ({"accumulate": 5}, "cannot be split into accumulate=5 equal parts"),
+    ({"temperature": 0.0}, "temperature must be above 0"),
+    ({"steps": 0}, "steps must be above 0"),
+    ({"kl": -0.1}, "kl must not be below 0"),
+    ({"top_p": 1.5}, "top_p is at most 1"),
+    ({"loss": "dap"}, "loss is one of dapo, grpo"),
+    ({"vllm": True}, "needs the package vllm"),
+]
+
+
+@pytest.mark.parametrize(("wrong", "said"), WRONG)
+def test_settings_that_make_no_sense_are_refused(wrong, said):
+    if "vllm" in wrong:
+        from importlib.util import find_spec
+
+        if find_spec("vllm"):
+            pytest.skip("vllm is here")
+    with pytest.raises(UsageError, match=said):
         GRPO(**wrong)
+
+
+def test_groups_never_mix_domains_so_domains_that_differ_only_in_their_reward_teach_nothing(llama, tmp_path):
+    """One domain always gives 1 and the other 0: only a group that held both would have anything to compare."""
+    two = [Example(f"e{i}", f"Say {i}:", " x", f"tiny/{'one' if i % 2 else 'two'}") for i in range(8)]
+    settings = GRPO(**QUICK | {"steps": 2, "batch_size": 32})
+    settings.train(Checkpoint(str(llama)), two, lambda e, c: float(e.domain == "tiny/one"), tmp_path, seed=0)
+    rows = curve(tmp_path)
+    domains = [row for row in rows if "domain" in row]
+    assert {(row["domain"], row["reward"], row["reward_sd"]) for row in domains} == {
+        ("tiny/one", 1.0, 0.0),
+        ("tiny/two", 0.0, 0.0),
+    }
+    assert all(row["zero_variance"] == 1 for row in domains)
+    assert [row["grad_norm"] for row in rows if "grad_norm" in row] == [0.0, 0.0]
+    assert {row["step"] for row in domains} == {1, 2}
+
+
+def test_each_setting_reaches_the_training(llama, tmp_path):
+    """Another clip range, KL weight, loss or number of iterations gives other weights from the same start and seed."""
+    base = QUICK | {"steps": 4, "iterations": 2, "max_completion": 4, "loss": "grpo"}
+    found = {}
+    for name, more in {"as is": {}, "clip": {"clip": 1e-4}, "kl": {"kl": 1.0}, "loss": {"loss": "sapo"},
+                       "iterations": {"iterations": 1}, "temperature": {"temperature": 0.5}}.items():  # fmt: skip
+        out = tmp_path / name
+        out.mkdir()
+        made = GRPO(**base | more).train(Checkpoint(str(llama)), EXAMPLES, lower, out, seed=0)
+        found[name] = open(f"{made.adapter}/adapter_model.safetensors", "rb").read()
+    assert len(set(found.values())) == len(found)
+    assert any(row.get("clipped", 0) > 0 for row in curve(tmp_path / "clip"))
+    assert not any("kl" in row for row in curve(tmp_path / "as is"))
+    assert any(row.get("kl", 0) > 0 for row in curve(tmp_path / "kl"))
+
+
+def test_what_does_not_end_is_cut_and_counted(llama, tmp_path):
+    GRPO(**QUICK | {"steps": 1, "max_completion": 2}).train(Checkpoint(str(llama)), EXAMPLES, lower, tmp_path, seed=0)
+    last = curve(tmp_path)[-1]
+    assert (last["responses"], last["unended"]) == (16, 16)  # a random model hardly ever ends by itself
+
+
+def test_the_divergence_is_from_the_start_and_not_from_the_model_beneath_its_adapter(trained, tmp_path):
+    """All weights trained from an adapter: trl itself would compare with the folder of the base model."""
+    settings = GRPO(**QUICK | {"steps": 1, "lora": False, "kl": 0.1})
+    settings.train(trained[1], EXAMPLES, lower, tmp_path, seed=0)
+    (first,) = [row["kl"] for row in curve(tmp_path) if "kl" in row]
+    assert first == pytest.approx(0, abs=1e-6)
+
+
+def test_memory_that_does_not_suffice_says_what_to_lower(llama, tmp_path, monkeypatch):
+    import torch
+    import trl
+
+    def full(self, *arguments, **named):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB. GPU 0 has 1 GiB free.")
+
+    monkeypatch.setattr(trl.GRPOTrainer, "compute_loss", full)
+    said = r"out of memory with 16 sequences of up to \d+ tokens at a time: lower batch_size or max_completion"
+    with pytest.raises(StepError, match=said):
+        GRPO(**QUICK).train(Checkpoint(str(llama)), EXAMPLES, lower, tmp_path, seed=0)
 
 
 def test_the_judge_counts_errors_and_keeps_domains_apart():
@@ -87,7 +165,7 @@ def test_the_judge_counts_errors_and_keeps_domains_apart():
     judge = Judge(examples, reward)
     found = judge(completions=["x", "no", "y", "y", "z", "z"], index=[0, 0, 1, 1, 2, 2])
     assert found == [1.0, 0.0, 1.0, 1.0, None, None]
-    assert judge.errors == {"c": "KeyError: 'boom'"}
+    assert judge.reward.told() == {"count": 2, "examples": {"c": "KeyError: 'boom'"}}
     one, two = judge.curve
     assert (one["domain"], one["reward"], one["reward_sd"], one["zero_variance"]) == ("one", 0.5, 0.5, 0.0)
     assert (two["domain"], two["reward"], two["zero_variance"]) == ("two", 1.0, 1.0)

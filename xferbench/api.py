@@ -41,6 +41,8 @@ class Domain:
     examples: Callable[[], Iterable[Example]]
     """Yields the training examples: ids unique, the same on every call."""
     reward: Reward | None = None
+    """A reward with an attribute `identity` (name, version, settings in one line) makes it part of every training's
+    identity; one with a method check() says there, with a UsageError, that it cannot judge on this machine."""
     version: str = "1"
     summary: str = ""
     stream: bool = False
@@ -73,8 +75,9 @@ class Measurement:
 class Trainer(Protocol):
     """A frozen dataclass whose fields are its hyperparameters, each with a default.
 
-    Class attributes that it may have: needs_reward (True: it learns from the domain's reward), and step_settings (the
-    names of fields that count optimiser steps: under a matched budget they are divided among the stages).
+    Class attributes that it may have: `needs_reward` (True: it learns from the domain's reward); `step_settings`, the
+    names of fields that count optimiser steps (under a matched budget they are divided among the stages); `aside`, the
+    names of fields that change no weight, such as where a log goes (they are no part of a step's identity).
     """
 
     name: ClassVar[str]
@@ -82,7 +85,10 @@ class Trainer(Protocol):
     def train(
         self, start: Checkpoint, examples: Sequence[Example], reward: Reward | None, out: Path, seed: int
     ) -> Checkpoint:
-        """Train on `examples` in folder `out` and return the new checkpoint; equal arguments give equal weights."""
+        """Train on `examples` in folder `out` and return the new checkpoint; equal arguments give equal weights.
+
+        What is written under `out`/unfinished is found there again when the step is taken up after an interruption.
+        """
         ...
 
 

@@ -1,6 +1,7 @@
 """From the store to rows: the cells of a plan, their items, what they cost, and the scores of training examples."""
 
 import shutil
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -90,7 +91,30 @@ def _fates(plan: Plan, store: Store) -> list[str]:
                 if result[fate]:
                     count = f"{result[fate]} of {result['n']} examples"
                     found[f"{step.curriculum}: {count} were {fate}, too long for the model"] = None
-    return list(found)
+    return [*found, *_answers(plan, store)]
+
+
+def _answers(plan: Plan, store: Store) -> list[str]:
+    """Say what became of the answers that the model gave in training, seeds taken together."""
+    counts: dict[str, Counter[str]] = {}
+    errors: dict[str, dict[str, str]] = {}
+    for step in plan.steps:
+        if isinstance(step, Train) and store.done(step) and "responses" in (result := store.result(step)):
+            name = f"{step.curriculum} by {step.recipe}"
+            failed = result["reward_errors"]
+            seen = {key: result.get(key, 0) for key in ("responses", "unended", "kept")}
+            counts.setdefault(name, Counter()).update({**seen, "failed": failed["count"]})
+            errors.setdefault(name, {}).update(failed["examples"])
+    lines = []
+    for name, count in counts.items():
+        if count["unended"]:
+            lines.append(f"{name}: {count['unended']} of {count['responses']} responses did not end and were cut")
+        if count["kept"]:
+            lines.append(f"{name}: learnt from {count['kept']} right ones of its own {count['responses']} answers")
+        if count["failed"]:
+            first, text = next(iter(errors[name].items()))
+            lines.append(f"{name}: the reward raised on {count['failed']} responses, first on {first}: {text}")
+    return lines
 
 
 def _cost(step: Evaluate, store: Store) -> dict[str, float | None]:

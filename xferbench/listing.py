@@ -79,7 +79,7 @@ def _more(kind: str, entry: Entry) -> dict[str, Any]:
         if getattr(value, key, None) and not isinstance(value, type):
             found[key] = dict(getattr(value, key))
     if kind == "domain":
-        found["reward"] = "verifiable" if value.reward else None
+        found["reward"] = getattr(value.reward, "identity", "verifiable") if value.reward else None
         found["source file"] = inspect.getsourcefile(value.examples)
     elif isinstance(value, type):
         found["source file"] = inspect.getsourcefile(value)

@@ -188,12 +188,16 @@ class Planner:
         return self.supply.stages(parse(f"{source}>{direct}" if condition == "sequential" else f"{source}+{direct}"))
 
     def judgeable(self, stages: Stages, trainers: tuple[Named, ...]) -> None:
-        """Refuse a trainer that learns from rewards on a domain that has none."""
+        """Refuse a trainer that learns from rewards on a domain that has none, or one that cannot judge here."""
+        domains = [data.domain for stage in stages for data in stage]
         for trainer in trainers:
-            if getattr(self.catalog.entry("trainer", trainer.name).value, "needs_reward", False):
-                for domain in (data.domain for stage in stages for data in stage):
-                    if self.catalog.entry("domain", domain).value.reward is None:
+            if getattr(self.catalog.make("trainer", trainer.name, trainer.settings), "needs_reward", False):
+                for domain in domains:
+                    reward = self.catalog.entry("domain", domain).value.reward
+                    if reward is None:
                         raise UsageError(f"trainer {trainer.name} learns from rewards, and domain {domain} has none")
+                    if hasattr(reward, "check"):
+                        reward.check()
 
     def _own(self, text: str) -> str | None:
         """What DIRECT trains on; a domain that is not installed is an error only where a condition needs it."""
@@ -255,7 +259,9 @@ class Planner:
         defaults = dict(self.suite.trainers.get(name, {})) if kind == "trainer" and self.own else {}
         made = self.catalog.make(kind, name, {**defaults, **settings})
         values = {key: getattr(made, key) for key in fields(entry.value)}
-        return Named(name, {k: list(v) if isinstance(v, tuple) else v for k, v in values.items()}, entry.plugin.label)
+        values = {key: list(value) if isinstance(value, tuple) else value for key, value in values.items()}
+        aside = {key: values.pop(key) for key in getattr(made, "aside", ())}
+        return Named(name, values, entry.plugin.label, aside)
 
     def target(self, text: str) -> Named:
         """Read a target with its settings and its fingerprint."""

@@ -32,6 +32,12 @@ class Named:
     name: str
     settings: Mapping[str, Any]
     version: str
+    aside: Mapping[str, Any] = field(default_factory=dict)
+    """Settings that change no number (where a log goes): carried along, and no part of the identity."""
+
+    def content(self) -> dict[str, Any]:
+        """Return what belongs to a step's identity."""
+        return {"name": self.name, "settings": dict(self.settings), "version": self.version}
 
 
 @dataclass(frozen=True)
@@ -127,7 +133,7 @@ class Train:
         return {
             "base": self.base.fingerprint,
             "start": self.start.id if self.start else None,
-            "trainer": vars(self.trainer),
+            "trainer": self.trainer.content(),
             "data": [data.content() for data in self.data],
             "seed": self.seed,
             "libraries": dict(self.libraries),
@@ -166,7 +172,7 @@ class Evaluate:
         return {
             "base": self.base.fingerprint,
             "train": self.train.id if self.train else None,
-            "target": vars(self.target),
+            "target": self.target.content(),
             "limit": self.limit,
             "libraries": dict(self.libraries),
         }
@@ -205,9 +211,9 @@ class Attribute:
         return {
             "base": self.base.fingerprint,
             "train": self.train.id if self.train else None,
-            "scorer": vars(self.scorer),
+            "scorer": self.scorer.content(),
             "data": self.data.content(),
-            "target": vars(self.target),
+            "target": self.target.content(),
             "queries": self.queries,
             "libraries": dict(self.libraries),
         }

@@ -16,6 +16,10 @@ from typing import Any
 from xferbench.errors import UsageError
 from xferbench.steps import Step, from_json, to_json
 
+UNFINISHED = "unfinished"
+"""The folder, inside a step's, of what a trainer keeps to go on from. It outlives an interruption, but neither a
+failure nor the end of the step."""
+
 
 class Store:
     """The steps under one output folder."""
@@ -64,13 +68,15 @@ class Store:
         return self._results[name]
 
     def begin(self, step: Step) -> Path:
-        """Write the recipe of a step and return its folder, emptied of what an interrupted try left."""
+        """Write the recipe of a step and return its folder, emptied of what an interrupted try left but UNFINISHED."""
         folder = self.folder(step)
         folder.mkdir(parents=True, exist_ok=True)
         for left in folder.iterdir():
+            if left.name in ("lock", UNFINISHED):
+                continue
             if left.is_dir():
                 shutil.rmtree(left)
-            elif left.name != "lock":
+            else:
                 left.unlink()
         write_json(folder / "step.json", to_json(step))
         return folder
@@ -78,6 +84,12 @@ class Store:
     def finish(self, step: Step, outcome: Mapping[str, Any]) -> None:
         """Write the result of a step: from here on it is done."""
         write_json(self.folder(step) / "result.json", {"step": step.id, **outcome})
+        shutil.rmtree(self.folder(step) / UNFINISHED, ignore_errors=True)
+
+    def fail(self, step: Step, why: str) -> None:
+        """Write why a step failed; the next try begins anew."""
+        write_json(self.folder(step) / "failed.json", {"step": step.id, "why": why})
+        shutil.rmtree(self.folder(step) / UNFINISHED, ignore_errors=True)
 
     @contextmanager
     def held(self, step: Step) -> Iterator[None]:

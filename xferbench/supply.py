@@ -32,6 +32,8 @@ class Supply:
             entry = self.catalog.entry("domain", name)
             found = draw(entry.value, key[2], treatment)
             about = f"{entry.plugin.label}, {entry.value.version}"
+            judged = getattr(entry.value.reward, "identity", None)  # a reward that states its own name and version
+            about += f", reward {judged}" if judged else ""
             drawn = self.data(name, n=n).n if treatment else len(found)  # a treatment may leave examples out
             self._drawn[key] = Data(name, drawn, fingerprint(found), about, treatment)
         return self._drawn[key]

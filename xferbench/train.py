@@ -11,14 +11,18 @@ from xferbench.errors import PluginError, StepError
 
 LOGGED = ("tokens", "steps", "flops", "dropped", "cut")
 """Tokens learnt from (repeats counted), optimiser steps, floating-point operations; examples left out, and cut."""
+COUNTED = ("responses", "unended", "kept", "reward_errors")
+"""Where the model answered itself: its answers, those that did not end, those kept to learn from, and those on which
+the reward raised, {"count", "examples": {id: what it raised}}."""
 
 
 def train(
     trainer: Trainer, start: Checkpoint, examples: Sequence[Example], reward: Reward | None, out: Path, seed: int
 ) -> tuple[Checkpoint, dict[str, Any]]:
-    """Train in folder `out`; return the checkpoint and what it cost: seconds, and what the trainer logged (LOGGED).
+    """Train in folder `out`; return the checkpoint and what it cost: seconds, and the trainer's log (LOGGED, COUNTED).
 
-    A trainer logs by writing training.jsonl into `out`: a curve, and these keys in the last line.
+    A trainer logs by writing training.jsonl into `out`: a curve, and these keys in the last line. What it keeps in
+    `out`/unfinished is there again when an interrupted step is taken up; "seconds_before" says what that had taken.
     Raises StepError when weights are not finite, PluginError when the trainer returned no checkpoint of its own.
     """
     began = time.perf_counter()
@@ -33,7 +37,8 @@ def train(
     log = out / "training.jsonl"
     if log.is_file():
         rows = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
-        cost |= {key: rows[-1][key] for key in LOGGED if rows and key in rows[-1]}
+        cost |= {key: rows[-1][key] for key in LOGGED + COUNTED if rows and key in rows[-1]}
+        cost["seconds"] = round(seconds + (rows[-1].get("seconds_before", 0.0) if rows else 0.0), 3)
     return checkpoint, cost
 
 

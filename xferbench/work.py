@@ -26,8 +26,8 @@ from xferbench.evaluate import check_changed, evaluate
 from xferbench.progress import reporting
 from xferbench.results import read_scores, write_items
 from xferbench.steps import Attribute, Data, Evaluate, Named, Step, Train, from_json
-from xferbench.store import Store, write_json
-from xferbench.train import train
+from xferbench.store import Store
+from xferbench.train import COUNTED, train
 
 
 def work(root: str, row: dict[str, Any]) -> dict[str, Any]:
@@ -44,7 +44,7 @@ def work(root: str, row: dict[str, Any]) -> dict[str, Any]:
             except Exception as error:
                 traceback.print_exc()
                 why = _line(error)
-                write_json(folder / "failed.json", {"step": step.id, "why": why})
+                store.fail(step, why)
                 return {"ok": False, "why": why, "usage": isinstance(error, XferbenchError) and error.exit_code == 2}
             store.finish(step, {**outcome, "wall_seconds": round(time.perf_counter() - began, 3)})
     return {"ok": True}
@@ -71,7 +71,7 @@ def checkpoint(step: Train | None, base: str, store: Store) -> Checkpoint:
 
 
 def _train(step: Train, store: Store, catalog: Catalog, folder: Path) -> dict[str, Any]:
-    trainer = catalog.make("trainer", step.trainer.name, step.trainer.settings)
+    trainer = catalog.make("trainer", step.trainer.name, {**step.trainer.settings, **step.trainer.aside})
     examples: list[Example] = []
     rewards: dict[str, Reward] = {}
     for data in step.data:
@@ -88,6 +88,7 @@ def _train(step: Train, store: Store, catalog: Catalog, folder: Path) -> dict[st
         "n": len(examples),
         "dropped": cost.pop("dropped"),
         "cut": cost.pop("cut"),
+        **{key: cost.pop(key) for key in COUNTED if key in cost},
     }
 
 
@@ -174,9 +175,11 @@ def preflight(base: str, target: dict[str, Any], limit: int | None, weights: boo
 
 def _line(error: BaseException) -> str:
     text = " ".join(str(error).split())[:500]
+    if isinstance(error, XferbenchError):
+        return text
     if type(error).__name__ == "OutOfMemoryError" or "out of memory" in text:
         return f"out of memory: lower the batch size or the length ({text[:120]})"
-    return text if isinstance(error, XferbenchError) else f"{type(error).__name__}: {text}"
+    return f"{type(error).__name__}: {text}"
 
 
 @contextlib.contextmanager

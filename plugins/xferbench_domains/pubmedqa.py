@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from xferbench import Domain, Example, rows
+from xferbench_rewards import Exact
 
 DATA = {"id": "qiaojin/PubMedQA", "config": "pqa_labeled", "split": "train", "licence": "MIT", "gated": False, "n": 500}
 
@@ -23,10 +24,5 @@ def examples() -> Iterable[Example]:
             yield Example(f"pubmedqa-{row['pubid']}", prompt(row), f" {row['final_decision']}", source="pqa_labeled")
 
 
-def reward(example: Example, completion: str) -> float | None:
-    """1 when the first word is the right decision, else 0."""
-    words = completion.strip().lower().split()
-    return float(bool(words) and words[0].strip(".,;:") == example.answer.strip())
-
-
-DOMAIN = Domain("pubmedqa", examples, reward, summary="yes/no/maybe questions on medical abstracts", data=DATA)
+REWARD = Exact("first word", fold=True)
+DOMAIN = Domain("pubmedqa", examples, REWARD, summary="yes/no/maybe questions on medical abstracts", data=DATA)

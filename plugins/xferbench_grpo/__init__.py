@@ -2,10 +2,29 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import ClassVar
 
 from xferbench import Checkpoint, Example, Reward, UsageError, hookimpl
+from xferbench_sft.logs import check
+
+LOSSES = ("dapo", "grpo", "bnpo", "dr_grpo", "cispo", "sapo", "vespo")
+POSITIVE = (
+    "learning_rate",
+    "steps",
+    "batch_size",
+    "accumulate",
+    "iterations",
+    "ahead",
+    "temperature",
+    "top_p",
+    "max_completion",
+    "max_length",
+    "clip",
+    "rank",
+    "alpha",
+)
 
 
 @dataclass(frozen=True)
@@ -15,12 +34,19 @@ class GRPO:
     name: ClassVar[str] = "grpo"
     needs_reward: ClassVar[bool] = True
     step_settings: ClassVar[tuple[str, ...]] = ("steps",)
+    aside: ClassVar[tuple[str, ...]] = ("save_every", "report_to")
     learning_rate: float = 1e-5
     steps: int = 100
     k: int = 8
     """Responses to each prompt: a group, whose rewards are compared with each other only."""
     batch_size: int = 64
     """Responses a step; a multiple of k."""
+    accumulate: int = 1
+    """Parts in which a step's responses pass through the network: more need less memory."""
+    iterations: int = 1
+    """Steps taken on the same responses (mu in the paper). The clip range acts from the second on."""
+    ahead: int = 1
+    """Steps whose responses are all drawn before the first of them: 1 is on-policy, more is off-policy."""
     temperature: float = 1.0
     top_p: float = 1.0
     max_completion: int = 256
@@ -31,9 +57,9 @@ class GRPO:
     clip_high: float | None = None
     """Upper clip range; None: the same as clip."""
     kl: float = 0.0
-    """Weight of the KL divergence to the start."""
+    """Weight of the KL divergence to the start (beta)."""
     loss: str = "dapo"
-    """trl's loss_type: dapo, grpo, bnpo, dr_grpo, ..."""
+    """trl's loss_type: dapo (a mean over tokens), grpo, bnpo, dr_grpo, cispo, sapo, vespo."""
     lora: bool = True
     """False: all weights are trained and a whole model is saved."""
     rank: int = 16
@@ -45,31 +71,48 @@ class GRPO:
     schedule: str = "constant_with_warmup"
     warmup: float = 0.05
     weight_decay: float = 0.0
+    gradient_checkpointing: bool = False
+    """Save memory by computing activations twice."""
     vllm: bool = False
-    """Generate with vLLM (needs CUDA and vllm installed)."""
+    """Generate with vLLM (needs CUDA and the package vllm), else with transformers."""
+    vllm_mode: str = "colocate"
+    """colocate: on the GPU that trains; server: with `trl vllm-serve`, running elsewhere."""
+    vllm_memory: float = 0.3
+    """The share of the GPU that a colocated vLLM takes."""
+    save_every: float = 300.0
+    """Seconds between the checkpoints that a killed training goes on from; they are gone when it is done."""
+    report_to: str = "none"
+    """wandb, trackio, tensorboard, joined by |: where transformers sends the log as well."""
 
     def __post_init__(self) -> None:
-        for name in (
-            "learning_rate",
-            "steps",
-            "batch_size",
-            "temperature",
-            "max_completion",
-            "max_length",
-            "rank",
-            "alpha",
-        ):
+        for name in POSITIVE:
             if getattr(self, name) <= 0:
                 raise UsageError(f"trainer grpo: {name} must be above 0, not {getattr(self, name)}")
         for name in ("warmup", "dropout", "weight_decay"):
             if not 0 <= getattr(self, name) < 1:
                 raise UsageError(f"trainer grpo: {name} must be from 0 to below 1, not {getattr(self, name)}")
+        if self.kl < 0 or self.top_p > 1:
+            wrong = f"kl must not be below 0, not {self.kl}" if self.kl < 0 else f"top_p is at most 1, not {self.top_p}"
+            raise UsageError(f"trainer grpo: {wrong}")
+        if self.loss not in LOSSES:
+            raise UsageError(f"trainer grpo: loss is one of {', '.join(LOSSES)}, not {self.loss}")
+        self._groups()
+        check(self.name, self.report_to)
+        if self.vllm and find_spec("vllm") is None:
+            raise UsageError("trainer grpo: vllm=true needs the package vllm (pip install vllm), and CUDA")
+
+    def _groups(self) -> None:
         if self.k < 2:
             raise UsageError(
                 f"trainer grpo: k={self.k}: a group of one response has nothing to be compared with; k >= 2"
             )
         if self.batch_size % self.k:
             raise UsageError(f"trainer grpo: batch_size {self.batch_size} is not a multiple of k={self.k}")
+        if self.batch_size % self.accumulate:
+            raise UsageError(
+                f"trainer grpo: batch_size {self.batch_size} cannot be split into accumulate={self.accumulate} "
+                "equal parts"
+            )
 
     def train(
         self, start: Checkpoint, examples: Sequence[Example], reward: Reward | None, out: Path, seed: int

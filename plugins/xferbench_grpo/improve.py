@@ -7,9 +7,12 @@ from typing import TYPE_CHECKING, Any
 from datasets import Dataset
 from trl import GRPOConfig, GRPOTrainer
 
-from xferbench import Checkpoint, DataError, Example, Reward, StepError, encode
+from xferbench import Checkpoint, DataError, Example, Model, Reward, encode
 from xferbench_grpo.judge import Judge
-from xferbench_sft.network import Report, begin, common, log, save, spent
+from xferbench_sft.logs import curve
+from xferbench_sft.network import begin, common, log, save, spent
+from xferbench_sft.resume import go
+from xferbench_sft.room import room
 
 if TYPE_CHECKING:
     from xferbench_grpo import GRPO
@@ -20,14 +23,9 @@ def improve(
 ) -> Checkpoint:
     """Train and save; return the new checkpoint (an adapter folder, or a folder with the whole model)."""
     model = begin(settings, start, seed)
-    room = min(settings.max_length, model.context) - settings.max_completion
-    fitting = [one for one in examples if encode(model.tokenizer, one).prompt <= room]
-    prompts = settings.batch_size // settings.k
-    if len(fitting) < prompts:
-        raise DataError(
-            f"grpo needs at least {prompts} prompts a step that fit {room} tokens; there are {len(fitting)}"
-        )
-    judge = Judge(fitting, reward)
+    fitting = _fitting(settings, model, examples)
+    stride = settings.iterations * settings.ahead
+    judge = Judge(fitting, reward, stride)
     chat = bool(getattr(model.tokenizer, "chat_template", None))
     trainer = GRPOTrainer(
         model=model.network,
@@ -35,18 +33,43 @@ def improve(
         args=_config(settings, out, seed),
         train_dataset=Dataset.from_list([_row(i, one, chat) for i, one in enumerate(fitting)]),
         processing_class=model.tokenizer,
-        callbacks=[Report()],
     )
-    trainer.train()
-    if judge.errors and judge.judged == 0:
-        name, text = next(iter(judge.errors.items()))
-        raise StepError(f"the reward failed on every response, first on {name}: {text}")
+    if trainer.ref_model is not None:  # trl takes the folder that the network once came from, without its adapter
+        trainer.ref_model.load_state_dict(model.network.state_dict())
+    longest = max(encode(model.tokenizer, one).prompt for one in fitting) + settings.max_completion
+    advice = "batch_size or max_completion, raise accumulate, or set gradient_checkpointing"
+    with room(settings.batch_size // settings.accumulate, longest, advice):
+        clock = go(trainer, settings, out, seed, stride, judge)
+    judge.reward.settle()
     made = save(settings, model, out)
     history = [row for row in trainer.state.log_history if "reward" in row]
     tokens = int(history[-1].get("num_tokens", 0)) if history else 0
-    fate = {"dropped": len(examples) - len(fitting), "cut": 0, "reward_errors": len(judge.errors)}
-    log([*judge.curve, *_clipped(history)], spent(settings, model, trainer.state.global_step, tokens) | fate, out)
+    unended = sum(row["completions/clipped_ratio"] for row in history) / max(1, len(history))
+    fate = {
+        "dropped": len(examples) - len(fitting),
+        "cut": 0,
+        "responses": judge.reward.seen,
+        "unended": round(unended * judge.reward.seen),
+        "reward_errors": judge.reward.told(),
+        "seconds_before": clock.before,
+    }
+    rows = [*judge.curve, *curve(trainer.state.log_history, clock.seconds)]
+    log(rows, spent(settings, model, trainer.state.global_step, tokens) | fate, out)
     return made
+
+
+def _fitting(settings: "GRPO", model: Model, examples: Sequence[Example]) -> list[Example]:
+    """Return the examples whose prompt leaves room for a whole completion; DataError when they fill no batch."""
+    most = min(settings.max_length, model.context) - settings.max_completion
+    fitting = [one for one in examples if encode(model.tokenizer, one).prompt <= most]
+    prompts = settings.batch_size // settings.k * settings.ahead
+    if len(fitting) < prompts:
+        raise DataError(
+            f"grpo asks {prompts} prompts at once (batch_size {settings.batch_size} / k {settings.k}"
+            f"{f' x ahead {settings.ahead}' if settings.ahead > 1 else ''}); of {len(examples)} examples "
+            f"{len(fitting)} have a prompt of at most {most} tokens: lower batch_size, or give more examples"
+        )
+    return fitting
 
 
 def _row(index: int, example: Example, chat: bool) -> dict[str, Any]:
@@ -54,17 +77,13 @@ def _row(index: int, example: Example, chat: bool) -> dict[str, Any]:
     return {"prompt": prompt, "index": index}
 
 
-def _clipped(history: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The share of responses that did not end by themselves, step by step."""
-    key = "completions/clipped_ratio"
-    return [{"step": row["step"], "unended": row[key], "loss": row.get("loss")} for row in history if key in row]
-
-
 def _config(settings: "GRPO", out: Path, seed: int) -> GRPOConfig:
     return GRPOConfig(
         **common(settings, out, seed),
         max_steps=settings.steps,
-        per_device_train_batch_size=settings.batch_size,
+        per_device_train_batch_size=settings.batch_size // settings.accumulate,
+        steps_per_generation=settings.accumulate * settings.ahead,
+        num_iterations=settings.iterations,
         num_generations=settings.k,
         max_completion_length=settings.max_completion,
         temperature=settings.temperature,
@@ -74,6 +93,6 @@ def _config(settings: "GRPO", out: Path, seed: int) -> GRPOConfig:
         beta=settings.kl,
         loss_type=settings.loss,
         use_vllm=settings.vllm,
-        gradient_checkpointing=False,
-        logging_steps=1,
+        vllm_mode=settings.vllm_mode,
+        vllm_gpu_memory_utilization=settings.vllm_memory,
     )

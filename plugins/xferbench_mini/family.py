@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from random import Random
 
 from xferbench import DataError, Example
+from xferbench_rewards import Exact
 
 from .skills import Work
 
@@ -125,6 +126,5 @@ def final(text: str) -> str:
     return tail.strip(" ").split("\n")[0].strip() if mark else ""
 
 
-def reward(example: Example, completion: str) -> float:
-    """1.0 when the completion ends in the right answer, else 0.0."""
-    return float(final(completion) == final(example.answer))
+reward = Exact("####")
+"""1.0 when the completion ends in the right answer, else 0.0."""

@@ -5,7 +5,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from xferbench import Checkpoint, Example, UsageError, hookimpl
+from xferbench import Checkpoint, Example, Reward, UsageError, hookimpl
+from xferbench_sft.logs import check
+
+POSITIVE = (
+    "learning_rate",
+    "epochs",
+    "batch_size",
+    "rank",
+    "alpha",
+    "max_length",
+    "accumulate",
+    "k",
+    "temperature",
+    "top_p",
+    "max_completion",
+)
 
 
 @dataclass(frozen=True)
@@ -14,6 +29,15 @@ class SFT:
 
     name: ClassVar[str] = "sft"
     step_settings: ClassVar[tuple[str, ...]] = ("max_steps",)
+    aside: ClassVar[tuple[str, ...]] = ("save_every", "report_to")
+    policy: str = "given"
+    """given: learn the examples' answers. self: learn the model's own right ones, by rejection sampling."""
+    k: int = 8
+    """policy=self: answers sampled to each prompt; the distinct ones with reward 1 are learnt."""
+    temperature: float = 1.0
+    top_p: float = 1.0
+    max_completion: int = 256
+    """policy=self: tokens of an answer; what does not end by then is cut, counted and not learnt."""
     learning_rate: float = 2e-4
     epochs: float = 2.0
     batch_size: int = 16
@@ -40,9 +64,13 @@ class SFT:
     """Save memory by computing activations twice."""
     save_optimizer: bool = False
     """Keep Adam's state beside the adapter: the scorer less needs it."""
+    save_every: float = 300.0
+    """Seconds between the checkpoints that a killed training goes on from; they are gone when it is done."""
+    report_to: str = "none"
+    """wandb, trackio, tensorboard, joined by |: where transformers sends the log as well."""
 
     def __post_init__(self) -> None:
-        for name in ("learning_rate", "epochs", "batch_size", "rank", "alpha", "max_length", "accumulate"):
+        for name in POSITIVE:
             if getattr(self, name) <= 0:
                 raise UsageError(f"trainer sft: {name} must be above 0, not {getattr(self, name)}")
         if self.max_steps is not None and self.max_steps < 1:
@@ -50,16 +78,28 @@ class SFT:
         for name in ("warmup", "dropout", "weight_decay"):
             if not 0 <= getattr(self, name) < 1:
                 raise UsageError(f"trainer sft: {name} must be from 0 to below 1, not {getattr(self, name)}")
+        if self.policy not in ("given", "self"):
+            raise UsageError(f"trainer sft: policy is given or self, not {self.policy}")
+        check(self.name, self.report_to)
         if self.schedule not in ("cosine", "linear", "constant", "constant_with_warmup"):
             raise UsageError(
                 f"trainer sft: schedule is cosine, linear, constant or constant_with_warmup, not {self.schedule}"
             )
 
-    def train(self, start: Checkpoint, examples: Sequence[Example], reward: object, out: Path, seed: int) -> Checkpoint:
+    @property
+    def needs_reward(self) -> bool:
+        """The model's own answers are kept or not by the domain's reward."""
+        return self.policy == "self"
+
+    def train(
+        self, start: Checkpoint, examples: Sequence[Example], reward: Reward | None, out: Path, seed: int
+    ) -> Checkpoint:
         """Train from `start` on the examples; an adapter of `start` is trained further. Deterministic on a CPU."""
         from xferbench_sft.fit import fit
 
-        return fit(self, start, examples, out, seed)
+        if self.needs_reward and reward is None:
+            raise UsageError("trainer sft: policy=self needs a domain with a reward")
+        return fit(self, start, examples, reward, out, seed)
 
 
 @hookimpl

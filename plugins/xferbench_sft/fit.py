@@ -12,32 +12,45 @@ import torch
 from datasets import Dataset
 from trl import SFTConfig, SFTTrainer
 
-from xferbench import Checkpoint, DataError, Encoded, Example, encode
-from xferbench_sft.network import Report, begin, common, log, save, spent
+from xferbench import Checkpoint, DataError, Encoded, Example, Reward, encode
+from xferbench_sft.logs import curve
+from xferbench_sft.network import begin, common, log, save, spent
+from xferbench_sft.own import AT_ONCE, own_answers
+from xferbench_sft.resume import go
+from xferbench_sft.room import room
 
 if TYPE_CHECKING:
     from xferbench_sft import SFT
 
 
-def fit(settings: "SFT", start: Checkpoint, examples: Sequence[Example], out: Path, seed: int) -> Checkpoint:
+def fit(
+    settings: "SFT", start: Checkpoint, examples: Sequence[Example], reward: Reward | None, out: Path, seed: int
+) -> Checkpoint:
     """Train and save; return the new checkpoint (an adapter folder, or a folder with the whole model)."""
     model = begin(settings, start, seed)
-    encoded, fate = encode_all(model.tokenizer, examples, min(settings.max_length, model.context))
+    most = min(settings.max_length, model.context)
+    if settings.policy == "given" or reward is None:
+        encoded, fate = encode_all(model.tokenizer, examples, most)
+    else:
+        with room(AT_ONCE, most, "max_completion or max_length"):
+            encoded, fate = own_answers(settings, model, examples, reward, most)
     trainer = SFTTrainer(
         model=model.network,
         args=_config(settings, out, seed),
         train_dataset=as_dataset(encoded),
         processing_class=model.tokenizer,
-        callbacks=[Report()],
     )
-    trainer.train()
+    longest = max(len(one.ids) for one in encoded)
+    advice = "batch_size (and raise accumulate) or max_length, or set gradient_checkpointing"
+    with room(settings.batch_size, longest, advice):
+        clock = go(trainer, settings, out, seed)
     made = save(settings, model, out)
     if settings.save_optimizer:
         torch.save(named_state(trainer), Path(made.adapter or made.base) / "optimizer.pt")
     state = trainer.state
     tokens = round(sum(len(one.ids) for one in encoded) * (state.epoch or 0))
-    curve = [{"step": row["step"], "loss": row["loss"]} for row in state.log_history if "loss" in row]
-    log(curve, spent(settings, model, state.global_step, tokens) | fate, out)
+    last = spent(settings, model, state.global_step, tokens) | fate | {"seconds_before": clock.before}
+    log(curve(state.log_history, clock.seconds), last, out)
     return made
 
 
@@ -80,10 +93,7 @@ def _config(settings: "SFT", out: Path, seed: int) -> SFTConfig:
         num_train_epochs=settings.epochs,
         max_steps=settings.max_steps or -1,
         per_device_train_batch_size=settings.batch_size,
-        gradient_accumulation_steps=settings.accumulate,
-        gradient_checkpointing=settings.gradient_checkpointing,
         max_length=None,  # cut already
         completion_only_loss=True,
         train_sampling_strategy="group_by_length",
-        logging_steps=10,
     )

@@ -7,13 +7,15 @@ from typing import Any
 
 import torch
 from peft import LoraConfig, get_peft_model
-from transformers import TrainerCallback, set_seed
+from transformers import set_seed
 
-from xferbench import Checkpoint, Model, load, report_progress
+from xferbench import Checkpoint, Model, load
+from xferbench_sft.logs import places
+from xferbench_sft.resume import FOLDER
 
 Settings = Any
 """A trainer's dataclass with the fields lora, rank, alpha, rslora, dropout, target_modules (what is trained) and
-learning_rate, schedule, warmup, weight_decay (how)."""
+learning_rate, schedule, warmup, weight_decay (how), report_to and save_every (what is kept of it)."""
 
 
 def begin(settings: Settings, start: Checkpoint, seed: int) -> Model:
@@ -45,7 +47,8 @@ def common(settings: Settings, out: Path, seed: int) -> dict[str, Any]:
     """Return the training arguments that do not depend on the method."""
     cuda = torch.cuda.is_available()
     return {
-        "output_dir": str(out / "trainer"),
+        "output_dir": str(out / FOLDER),
+        "run_name": out.name,
         "learning_rate": settings.learning_rate,
         "lr_scheduler_type": settings.schedule,
         "warmup_steps": settings.warmup,
@@ -55,7 +58,10 @@ def common(settings: Settings, out: Path, seed: int) -> dict[str, Any]:
         "seed": seed,
         "data_seed": seed,
         "save_strategy": "no",
-        "report_to": "none",
+        "report_to": places(settings.report_to),
+        "gradient_checkpointing": settings.gradient_checkpointing,
+        "gradient_accumulation_steps": settings.accumulate,
+        "logging_steps": 1,
         "disable_tqdm": True,
     }
 
@@ -63,9 +69,10 @@ def common(settings: Settings, out: Path, seed: int) -> dict[str, Any]:
 def save(settings: Settings, model: Model, out: Path) -> Checkpoint:
     """Save the adapter, or the whole model with its tokenizer, and return the checkpoint."""
     folder = out / ("adapter" if settings.lora else "model")
-    model.network.save_pretrained(folder)
     if settings.lora:
+        model.network.save_pretrained(folder, selected_adapters=["default"])  # trl may have added one to compare with
         return Checkpoint(model.checkpoint.base, str(folder))
+    model.network.save_pretrained(folder)
     model.tokenizer.save_pretrained(folder)
     return Checkpoint(str(folder))
 
@@ -80,11 +87,3 @@ def log(rows: Sequence[Mapping[str, Any]], last: Mapping[str, Any], out: Path) -
     """Write training.jsonl: the curve, and last what was spent and what did not fit."""
     text = "".join(json.dumps(dict(row)) + "\n" for row in [*rows, last])
     (out / "training.jsonl").write_text(text, encoding="utf-8")
-
-
-class Report(TrainerCallback):
-    """Tells the step's progress."""
-
-    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """Report after each optimiser step."""
-        report_progress(state.global_step, state.max_steps)

@@ -6,6 +6,8 @@ from typing import Any
 
 from xferbench.analyse import curricula, table
 from xferbench.analyse.agreement import agreement
+from xferbench.analyse.methods import methods
+from xferbench.analyse.methods import text as compared
 from xferbench.analyse.schema import SCHEMA
 from xferbench.analyse.transfer import findings
 from xferbench.results import Results
@@ -24,6 +26,7 @@ def document(results: Results) -> dict[str, Any]:
         "cells": [vars(cell) for cell in results.cells],
         "findings": findings(results),
         "curricula": curricula.curricula(results) if results.root is not None else [],
+        "methods": methods(results),
         "attribution": results.attribution,
         "agreement": agreement(results),
         "not_done": results.not_done,
@@ -39,6 +42,8 @@ def text(found: dict[str, Any], figure: Path | None = None) -> str:
         parts += ["", table.text(found["findings"]), ""]
     if found["curricula"]:
         parts += ["", curricula.text(found["curricula"]), ""]
+    if found["methods"]:
+        parts += [compared(found["methods"]), ""]
     if found["attribution"]:
         parts += [_attribution(found["attribution"], found["agreement"]), ""]
     if found["store"]:

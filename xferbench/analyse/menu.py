@@ -8,6 +8,7 @@ from typing import Any
 from xferbench import results as rows
 from xferbench.analyse import agreement as agreements
 from xferbench.analyse import composition, document, heatmap, index, mixture, order, traits, wide
+from xferbench.analyse import methods as recipes
 from xferbench.analyse import training as trainings
 from xferbench.errors import UsageError
 from xferbench.results import Results
@@ -61,6 +62,12 @@ def orders(source: Source) -> Analysis:
     return Analysis(found, lambda: order.text(found), lambda path: order.draw(found, path))
 
 
+def methods(source: Source) -> Analysis:
+    """Which recipe is better, condition by condition, on the same items and seeds."""
+    found = recipes.methods(source.results)
+    return Analysis(found, lambda: recipes.text(found), lambda path: recipes.draw(found, path))
+
+
 def indices(source: Source) -> Analysis:
     """The Transferability Index, version 2."""
     found = index.index(source.table)
@@ -105,6 +112,7 @@ ANALYSES: dict[str, Callable[[Source], Analysis]] = {
     "heatmap": heatmaps,
     "index": indices,
     "mix": mix,
+    "methods": methods,
     "order": orders,
     "training": training,
     "traits": components,

@@ -67,6 +67,22 @@ CURRICULUM = _object(
     }
 )
 
+METHOD = _object(
+    {
+        "source": {"type": "string"},
+        "target": {"type": "string"},
+        "condition": {"enum": list(CONDITION_NAMES)},
+        "curriculum": TEXT,
+        "recipe": {"type": "string"},
+        "against": {"type": "string"},
+        "seeds": {"type": "integer", "minimum": 0},
+        "n": {"type": "integer", "minimum": 0},
+        **dict.fromkeys(("value", "low", "high", "p", "p_holm", "mde"), NUMBER),
+        "method": {"type": "string"},
+        "reason": TEXT,
+    }
+)
+
 ATTRIBUTION = _object(
     {
         "scorer": {"type": "string"},
@@ -103,6 +119,7 @@ SCHEMA: dict[str, Any] = {
             "cells": _list(CELL),
             "findings": _list(FINDING),
             "curricula": _list(CURRICULUM),
+            "methods": _list(METHOD),
             "attribution": _list(ATTRIBUTION),
             "agreement": _list(AGREEMENT),
             "not_done": _list(_object({"step": {"type": "string"}, "why": {"type": "string"}})),
