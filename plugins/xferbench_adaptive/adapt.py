@@ -3,6 +3,7 @@
 import math
 import random
 import shutil
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -31,6 +32,8 @@ class Progress:
     round: int = 0
     step: int = 0
     tokens: int = 0
+    seconds: float = 0.0
+    """Spent so far, in all tries."""
     taken: dict[str, int] = field(default_factory=dict)
     """Domain -> examples drawn so far."""
     ratios: dict[str, float] = field(default_factory=dict)
@@ -58,8 +61,8 @@ def adapt(
         torch.save(named_state(run.first), Path(made.adapter or made.base) / "optimizer.pt")
     last = spent(settings, model, run.progress.step, run.progress.tokens)
     fate = {name: sum(pool.fate[name] for pool in pools.values()) for name in ("dropped", "cut")}
-    held = {"held_out": sum(len(pool.held) for pool in pools.values())}
-    log(run.progress.curve, last | fate | held, out)
+    rest = {"held_out": sum(len(pool.held) for pool in pools.values()), "seconds_before": run.before}
+    log(run.progress.curve, last | fate | rest, out)
     shutil.rmtree((out / STATE).parent)
     return made
 
@@ -127,6 +130,9 @@ class Rounds:
         warm = math.ceil(steps * settings.warmup)
         self.schedule = get_scheduler(settings.schedule, self.optimizer, warm, steps)
         self.progress = Progress(taken=dict.fromkeys(pools, 0))
+        self.before = 0.0
+        """Seconds that interrupted tries took, up to the round that this one goes on from."""
+        self.began = time.monotonic()
         if (out / STATE).is_file():
             self._resume()
         else:
@@ -151,6 +157,7 @@ class Rounds:
             now.step = end
             self._move()
         now.round += 1
+        now.seconds = round(self.before + time.monotonic() - self.began, 3)
         self._keep()
 
     def _trainer(self, encoded: Sequence[Encoded], steps: int, optimizers: tuple[Any, Any]) -> SFTTrainer:
@@ -227,3 +234,4 @@ class Rounds:
         self.optimizer.load_state_dict(state["optimizer"])
         self.schedule.load_state_dict(state["schedule"])
         self.progress = Progress(**state["progress"])
+        self.before = self.progress.seconds
