@@ -95,7 +95,7 @@ def test_the_text_says_which_conditions_differ(tmp_path):
     jsonschema.validate(json.loads(json.dumps(found)), SCHEMA)
     said = document.text(found)
     assert "transfer: sft>grpo is better than sft on gpqa after math." in said
-    assert "Holm's correction for 9 tests" in said
+    assert "Holm's correction for 9 tests" in " ".join(said.split())
     assert "sft>grpo is better than grpo" not in said
     methods.draw(found["methods"], tmp_path / "methods.png")
     assert (tmp_path / "methods.png").stat().st_size > 5000

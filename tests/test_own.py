@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+from transformers import set_seed
 
 from xferbench import Checkpoint, Example, StepError, UsageError, load
 from xferbench.train import train
@@ -11,34 +12,32 @@ from xferbench_sft import SFT
 from xferbench_sft.own import own_answers
 
 EXAMPLES = [Example(f"e{n}", f"Question: what is {n}?\nAnswer:", "never learnt", "tiny/one") for n in range(6)]
-OWN = SFT(policy="self", k=8, max_completion=12, batch_size=2, rank=4, max_steps=3, learning_rate=1e-2)
+OWN = SFT(policy="self", k=16, max_completion=60, batch_size=2, rank=4, max_steps=3, learning_rate=1e-2)
+ASKED = len(EXAMPLES) * OWN.k
 
 
-def short(example, completion):
-    """A random model says this much by chance: an answer of which the first letter is in the first half."""
-    return float(completion.strip()[:1].lower() < "n")
+def even(example, completion):
+    """A random model is right about every second time, and one answer in six ends within 60 tokens."""
+    return float(len(completion) % 2 == 0)
 
 
 @pytest.fixture(scope="module")
-def start(llama, tmp_path_factory):
-    """A tiny model that was taught to end soon, so that some of its answers end by themselves."""
-    taught = [Example(f"{one.id}{word}", one.prompt, word) for one in EXAMPLES for word in ("a", "b", "zz")]
-    out = tmp_path_factory.mktemp("start")
-    teach = SFT(batch_size=9, rank=8, epochs=30, learning_rate=2e-2)
-    return teach.train(Checkpoint(str(llama)), taught, None, out, 0)
+def start(llama):
+    return Checkpoint(str(llama))
 
 
 def test_only_right_answers_that_end_are_kept_and_each_once(start):
+    set_seed(0)
     model = load(start)
     told = []
 
     def reward(example, completion):
         told.append((example.id, completion))
-        return short(example, completion)
+        return even(example, completion)
 
     kept, fate = own_answers(OWN, model, EXAMPLES, reward, 256)
     end = model.tokenizer.eos_token_id
-    assert fate["responses"] == len(told) == len(EXAMPLES) * OWN.k
+    assert fate["responses"] == len(told) == ASKED
     assert fate["kept"] == len(kept) == len(set(kept))
     prompts = {tuple(model.tokenizer(one.prompt)["input_ids"]): one for one in EXAMPLES}
     for one in kept:
@@ -47,7 +46,7 @@ def test_only_right_answers_that_end_are_kept_and_each_once(start):
         assert one.ids[-1] == end
         assert end not in one.ids[one.prompt : -1]
         assert (example.id, text) in told
-        assert short(example, text) == 1.0
+        assert even(example, text) == 1.0
         assert len(one.ids) - one.prompt <= OWN.max_completion
 
 
@@ -57,16 +56,16 @@ def test_the_same_seed_learns_the_same_and_the_given_answers_do_not_matter(start
     for number, examples in enumerate((EXAMPLES, other)):
         out = tmp_path / str(number)
         out.mkdir()
-        made, cost = train(OWN, start, examples, short, out, 5)
+        made, cost = train(OWN, start, examples, even, out, 5)
         found.append(Path(made.adapter, "adapter_model.safetensors").read_bytes())
     assert found[0] == found[1]
-    assert 0 < cost["kept"] < cost["responses"] == 48
+    assert 0 < cost["kept"] < cost["responses"] == ASKED
     last = json.loads((out / "training.jsonl").read_text().splitlines()[-1])
     assert {"kept", "responses", "unended", "reward_errors"} <= set(last)
 
 
 def test_too_few_right_answers_are_an_error_that_counts_them(start, tmp_path):
-    said = r"0 of the model's own 48 answers are right \(0 of 6 prompts\), and a batch takes 2: raise k"
+    said = r"0 of the model's own 96 answers are right \(0 of 6 prompts\), and a batch takes 2: raise k"
     with pytest.raises(StepError, match=said):
         OWN.train(start, EXAMPLES, lambda example, completion: 0.0, tmp_path, 0)
 

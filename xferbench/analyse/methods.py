@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from itertools import combinations
+from textwrap import wrap
 from typing import Any
 
 from xferbench.analyse.contrast import contrast
@@ -69,10 +70,10 @@ def text(rows: Sequence[Mapping[str, Any]]) -> str:
         end = [row["recipe"], row["against"], value, p, points(row["mde"])]
         shown.append([row["condition"], f"{row['curriculum']} → {row['target']}", *end])
     lines = [grid(shown, ["left"] * 4 + ["right"] * 3), ""]
-    lines.append(
-        "Recipes compared on the same test items and training seeds: recipe - against, points, 95 % interval; * "
-        f"differs from 0 (5 %, Holm's correction for {rows[0]['tests']} tests)."
+    about = (
+        "Recipes compared on the same test items and training seeds: recipe - against, points, 95 % interval; * differs"
     )
+    lines += wrap(f"{about} from 0 (5 %, Holm's correction for {rows[0]['tests']} tests).", 120)
     differing = [row for row in rows if sure(row)]
     lines += [f"{row['condition']}: {_better(row)}." for row in differing]
     if not differing:
