@@ -87,6 +87,7 @@ class _Planner:
         if suite.caution and renamed:
             self._note(f"{', '.join(f'{short} is {full}' for short, full in renamed)} here: {suite.caution}")
         self.drawn: dict[tuple[str, str], Data] = {}
+        self.kept = self._kept()
 
     def _full(self, kind: str, text: str) -> str:
         """Turn a short name of the suite into the full one, keeping settings; an unknown one is refused here."""
@@ -173,11 +174,43 @@ class _Planner:
         self, stages: tuple[tuple[Data, ...], ...], trainers: tuple[Named, ...], seed: int | None
     ) -> Train | None:
         step: Train | None = None
-        for data in stages:
-            for trainer in trainers:
+        for stage, data in enumerate(stages):
+            # Scorers look at what training on a source alone left, with the first seed.
+            scored = stage == 0 and seed == self.asked.seeds[0] and self._is_source(data)
+            for trainer in (*trainers[:-1], self._keeping(trainers[-1]) if scored else trainers[-1]):
                 assert seed is not None
                 step = Train(self.base, step, trainer, data, seed, _versions(TRAINING))
         return step
+
+    def _is_source(self, data: tuple[Data, ...]) -> bool:
+        return [one.label for one in data] in [[source] for source in self.asked.source]
+
+    def _kept(self) -> dict[str, tuple[str, Any]]:
+        """Return what the scorers asked for read beside a checkpoint: {trainer's setting: (scorer, value)}."""
+        kept: dict[str, tuple[str, Any]] = {}
+        if self.asked.score_at != "transfer":
+            return kept
+        for text in self.asked.scorer:
+            name, settings = spec(text)
+            for key, value in getattr(self.catalog.make("scorer", name, settings), "needs", {}).items():
+                other, before = kept.setdefault(key, (name, value))
+                if before != value:
+                    raise UsageError(f"scorers {other} and {name} ask for {key}={before} and {value}: give them one")
+        return kept
+
+    def _keeping(self, trainer: Named) -> Named:
+        """Return the trainer set to keep what the scorers read; what the user set already stays as it is."""
+        settings = dict(trainer.settings)
+        for key, (scorer, value) in self.kept.items():
+            if key not in settings:
+                known = self.catalog.entries["trainer"].items()
+                able = ", ".join(name for name, entry in known if key in fields(entry.value)) or "none"
+                raise UsageError(
+                    f"scorer {scorer} reads what a trainer keeps by the setting {key}, and {trainer.name} has none "
+                    f"(trainers that have: {able})"
+                )
+            settings[key] = settings[key] or value
+        return self._resolved("trainer", trainer.name, settings)
 
     def _attributions(
         self, source: str, target: Named, trainers: tuple[Named, ...], scorers: list[Named]
@@ -207,9 +240,13 @@ class _Planner:
 
     def _named(self, kind: str, text: str) -> Named:
         name, settings = spec(text)
-        entry = self.catalog.entry(kind, name)
+        self.catalog.entry(kind, name)
         defaults = dict(self.suite.trainers.get(name, {})) if kind == "trainer" and self.own else {}
-        made = self.catalog.make(kind, name, {**defaults, **settings})
+        return self._resolved(kind, name, {**defaults, **settings})
+
+    def _resolved(self, kind: str, name: str, settings: Mapping[str, Any]) -> Named:
+        entry = self.catalog.entry(kind, name)
+        made = self.catalog.make(kind, name, settings)
         values = {key: getattr(made, key) for key in fields(entry.value)}
         return Named(name, {k: list(v) if isinstance(v, tuple) else v for k, v in values.items()}, entry.plugin.label)
 

@@ -13,6 +13,7 @@ from datasets import Dataset
 from trl import SFTConfig, SFTTrainer
 
 from xferbench import Checkpoint, DataError, Encoded, Example, encode
+from xferbench_sft.keep import keepers, named_state
 from xferbench_sft.network import Report, begin, common, log, save, spent
 
 if TYPE_CHECKING:
@@ -22,18 +23,19 @@ if TYPE_CHECKING:
 def fit(settings: "SFT", start: Checkpoint, examples: Sequence[Example], out: Path, seed: int) -> Checkpoint:
     """Train and save; return the new checkpoint (an adapter folder, or a folder with the whole model)."""
     model = begin(settings, start, seed)
-    encoded, fate = _encoded(model.tokenizer, examples, min(settings.max_length, model.context))
+    learnt, fate = _encoded(model.tokenizer, examples, min(settings.max_length, model.context))
+    encoded = list(learnt.values())
     trainer = SFTTrainer(
         model=model.network,
         args=_config(settings, out, seed),
         train_dataset=_data(encoded),
         processing_class=model.tokenizer,
-        callbacks=[Report()],
+        callbacks=[Report(), *keepers(settings, model.network, learnt, out / "adapter")],
     )
     trainer.train()
     made = save(settings, model, out)
     if settings.save_optimizer:
-        torch.save(_named_state(trainer), Path(made.adapter or made.base) / "optimizer.pt")
+        torch.save(named_state(trainer.optimizer, trainer.model), Path(made.adapter or made.base) / "optimizer.pt")
     state = trainer.state
     tokens = round(sum(len(one.ids) for one in encoded) * (state.epoch or 0))
     curve = [{"step": row["step"], "loss": row["loss"]} for row in state.log_history if "loss" in row]
@@ -41,28 +43,17 @@ def fit(settings: "SFT", start: Checkpoint, examples: Sequence[Example], out: Pa
     return made
 
 
-def _named_state(trainer: SFTTrainer) -> dict[str, Any]:
-    """The optimizer's state with the names of its parameters: their order differs from the network's."""
-    optimizer: Any = trainer.optimizer
-    network: Any = trainer.model
-    names = {id(parameter): name for name, parameter in network.named_parameters()}
-    state = optimizer.state_dict()
-    for saved, group in zip(state["param_groups"], optimizer.param_groups, strict=True):
-        saved["param_names"] = [names[id(parameter)] for parameter in group["params"]]
-    return dict(state)
-
-
-def _encoded(tokenizer: Any, examples: Sequence[Example], longest: int) -> tuple[list[Encoded], dict[str, int]]:
-    """Encode what fits: an example whose prompt fills all the room is left out, a long answer cut; both counted."""
-    found, dropped = [], 0
+def _encoded(tokenizer: Any, examples: Sequence[Example], longest: int) -> tuple[dict[str, Encoded], dict[str, int]]:
+    """Encode what fits, by id: an example whose prompt fills all the room is left out, a long answer cut."""
+    found, dropped = {}, 0
     for example in examples:
         try:
-            found.append(encode(tokenizer, example, longest))
+            found[example.id] = encode(tokenizer, example, longest)
         except DataError:
             dropped += 1
     if not found:
         raise DataError(f"none of {dropped} examples leaves room for an answer in {longest} tokens")
-    return found, {"dropped": dropped, "cut": sum(len(one.ids) == longest for one in found)}
+    return found, {"dropped": dropped, "cut": sum(len(one.ids) == longest for one in found.values())}
 
 
 def _data(encoded: Sequence[Encoded]) -> Dataset:
