@@ -130,6 +130,8 @@ def test_less_equals_the_formula(tmp_path, model, form, named):
     close(Less(form=form).score(model, examples(10), groups), right)
     sketched = Less(form=form, dimensions=8192).score(model, examples(10), groups)
     assert np.abs(sketched - right).max() < 5 / 8192**0.5
+    factored = Less(form=form, dimensions=8192, projection="factored").score(model, examples(10), groups)
+    assert np.abs(factored - right).max() < 15 / 8192**0.5
 
 
 def test_less_says_what_it_lacks(tmp_path, model):

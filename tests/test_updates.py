@@ -180,7 +180,7 @@ def test_the_score_is_the_sum_of_cosines(share, plain, llama, tmp_path, monkeypa
 
 def test_what_was_not_trained_on_scores_nan_and_is_named(plain):
     stranger = Example("stranger", "Is 77 odd or even?", "odd")
-    with pytest.warns(UserWarning, match="1 examples were not trained on, score nan: stranger"):
+    with pytest.warns(UserWarning, match="1 examples brought no update, score nan: stranger"):
         found = Updates().score(load(plain), [LEARNT[0], stranger], [LEARNT[:2]])
     assert np.isfinite(found[0, 0])
     assert np.isnan(found[1, 0])

@@ -100,7 +100,7 @@ class Less:
     dimensions: int = 0
     """Size of the sketches that are compared (the paper: 8192); 0: no projection, the exact cosine, which is faster."""
     projection: str = "count"
-    """count, sparse or dense: see sketch.py."""
+    """count, sparse, dense or factored: see sketch.py and factored.py."""
     seed: int = 0
     """Seed of the projection."""
     layers: str = ""
@@ -139,7 +139,7 @@ class Trak:
     damping: float = 0.01
     """lambda, as a multiple of the mean of the diagonal of Phi^T Phi, so that it means the same for every model."""
     projection: str = "count"
-    """count, sparse or dense: see sketch.py."""
+    """count, sparse, dense or factored: see sketch.py and factored.py."""
     seed: int = 0
     """Seed of the projection."""
     layers: str = ""

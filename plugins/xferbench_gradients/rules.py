@@ -7,9 +7,9 @@ import torch
 
 from xferbench import Example, UsageError
 from xferbench_gradients.engine import Engine
+from xferbench_gradients.factored import projection
 from xferbench_gradients.moments import FORMS, moments
 from xferbench_gradients.scoring import Groups, compare, features, finished, trak
-from xferbench_gradients.sketch import Sketch
 from xferbench_gradients.visits import visited
 
 
@@ -41,7 +41,7 @@ def _cosines(scorer: Any, model: Any, examples: Sequence[Example], flat: Groups)
         change = moments(model, engine.blocks).change(scorer.form)
         if scorer.dimensions == 0:
             return torch.from_numpy(compare(engine, examples, flat, cosine=True, change=change))
-        sketch = Sketch(scorer.dimensions, scorer.seed, scorer.projection)
+        sketch = projection(scorer, engine.blocks)
         rows, target, learnt, _ = features(engine, examples, flat, sketch, change=change)
     lengths = torch.linalg.vector_norm(rows.double(), dim=1)[:, None], torch.linalg.vector_norm(target, dim=1)
     return torch.from_numpy(finished(rows.double() @ target.double().T / lengths[0] / lengths[1], learnt))
@@ -64,8 +64,8 @@ def trak_scores(scorer: Any, model: Any, examples: Sequence[Example], queries: G
     kernel: Any = 0.0
     doubt: Any = 0.0
     for number, (there, _) in enumerate(visited(model, scorer.checkpoints)):
-        sketch = Sketch(scorer.dimensions, scorer.seed + number, scorer.projection)
         with Engine(there, scorer.layers, scorer.batch_tokens) as engine:
+            sketch = projection(scorer, engine.blocks, scorer.seed + number)
             rows, target, learnt, probability = features(engine, examples, queries, sketch, "margin")
             kernel = kernel + trak(rows, target, probability, scorer.damping)
             doubt = doubt + (1 - probability)

@@ -29,7 +29,9 @@ class Sketch:
     def __init__(self, dimensions: int, seed: int = 0, kind: str = "count") -> None:
         """Prepare a map; raises UsageError for an unknown kind or fewer than one dimension."""
         if kind not in KINDS or dimensions < 1:
-            raise UsageError(f"no sketch of {dimensions} dimensions, kind {kind!r} (known kinds: {', '.join(KINDS)})")
+            raise UsageError(
+                f"no sketch of {dimensions} dimensions, kind {kind!r} (known kinds: {', '.join([*KINDS, 'factored'])})"
+            )
         self.dimensions, self.seed, self.kind = dimensions, seed, kind
         self._tables: dict[Any, Any] = {}
 
@@ -80,8 +82,16 @@ class Sketch:
             out.add_(some @ signs, alpha=self.dimensions**-0.5)
 
     def _key(self, block: str) -> int:
-        text = f"{self.kind} {self.dimensions} {self.seed} {block}"
-        return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big", signed=True)
+        return _key(f"{self.kind} {self.dimensions} {self.seed} {block}")
+
+
+def signs(n: int, name: str, device: Any) -> Any:
+    """Return n signs, +1 or -1 in float32, that a name fixes."""
+    return 1.0 - 2.0 * (hashed(torch.arange(n, device=device), _key(name)) & 1).float()
+
+
+def _key(text: str) -> int:
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big", signed=True)
 
 
 def hashed(numbers: Any, key: int) -> Any:

@@ -16,12 +16,14 @@ from xferbench_gradients.sketch import Sketch
 SHARES = ("own", "whole")
 ROWS = 4096
 """Shares read at once."""
+TINY = 1e-300
 
 
 def influence(scorer: Any, model: Any, examples: Sequence[Example], queries: Groups) -> Any:
     """Return the sum over an example's shares of -cos(share, gradient of the group): (examples, groups), float64.
 
-    nan, with a warning, for an example that was not trained on. Raises UsageError where nothing was captured.
+    nan, with a warning, for an example that was not trained on, or only at rate 0. Raises UsageError where nothing was
+    captured.
     """
     if scorer.share not in SHARES:
         raise UsageError(f"scorer updates has no share {scorer.share!r} (known: {', '.join(SHARES)})")
@@ -36,13 +38,14 @@ def influence(scorer: Any, model: Any, examples: Sequence[Example], queries: Gro
     target = target / torch.linalg.vector_norm(target, dim=1, keepdim=True)
     total = torch.zeros(len(about["ids"]), len(target), dtype=torch.float64)
     for rows, kept in _read(folder, uses, sketch.dimensions, scorer.share == "whole"):
-        kept = kept / torch.linalg.vector_norm(kept, dim=1, keepdim=True)
+        # A step at rate 0, as warm-up begins with, brings no update: it adds nothing.
+        kept = kept / torch.linalg.vector_norm(kept, dim=1, keepdim=True).clamp(min=TINY)
         total.index_add_(0, torch.from_numpy(uses["example"][rows]), -(kept @ target.T))
     places = {name: place for place, name in enumerate(about["ids"])}
-    used = set(uses["example"].tolist())
+    used = set(uses["example"][uses["norm"] != 0].tolist())
     unused = [e.id for e in examples if places.get(e.id) not in used]
     if unused:
-        warn("examples", unused, "were not trained on, score nan")
+        warn("examples", unused, "brought no update, score nan")
     found = np.full((len(examples), len(target)), np.nan)
     for row, example in enumerate(examples):
         if places.get(example.id) in used:

@@ -40,11 +40,12 @@ def influence(scorer: Any, model: Any, examples: Sequence[Example], queries: Seq
         # None: a tenth of the mean eigenvalue of each layer.
         wanted = ScoreArguments(damping_factor=None, aggregate_query_gradients=True)
         for column, group in enumerate(asked):
-            scores = analyzer.compute_pairwise_scores(
-                f"group{column}", "ekfac", _Rows(group), train, per_device_query_batch_size=width,
+            name = f"group{column}"
+            analyzer.compute_pairwise_scores(
+                name, "ekfac", _Rows(group), train, per_device_query_batch_size=width,
                 per_device_train_batch_size=width, score_args=wanted, overwrite_output_dir=True,
             )  # fmt: skip
-            assert scores is not None
+            scores = analyzer.load_pairwise_scores(name)
             found[rows, column] = scores["all_modules"].double().numpy()[0] / len(group)
     broken = [examples[row].id for row in rows if not np.isfinite(found[row]).all()]
     if broken:
