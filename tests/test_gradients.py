@@ -25,6 +25,7 @@ from transformers import (  # noqa: E402
 
 from xferbench import Checkpoint, Example, Model, UsageError, encode  # noqa: E402
 from xferbench_gradients.engine import Engine  # noqa: E402
+from xferbench_gradients.factored import Factored  # noqa: E402
 from xferbench_gradients.fused import Fused  # noqa: E402
 from xferbench_gradients.sinks import Exact, Sketched  # noqa: E402
 from xferbench_gradients.sketch import Sketch, hashed  # noqa: E402
@@ -338,26 +339,50 @@ def test_what_cannot_be_taken_is_named():
     merged.network.merge_adapter()
     with pytest.raises(UsageError, match="merged"):
         Engine(merged)
-    with pytest.raises(UsageError, match="known kinds: count, sparse, dense"):
+    with pytest.raises(UsageError, match="known kinds: count, sparse, dense, factored"):
         Sketch(8, 0, "fast")
 
 
-@pytest.mark.parametrize("kind", ["count", "sparse", "dense"])
+def made(kind, size, seed):
+    return Factored(size, {"block": (20, 15)}, seed) if kind == "factored" else Sketch(size, seed, kind)
+
+
+@pytest.mark.parametrize("kind", ["count", "sparse", "dense", "factored"])
 def test_sketches_are_unbiased_with_the_variance_of_the_formula(kind):
     draw = torch.Generator().manual_seed(0)
-    x, noise = torch.randn(2, 300, generator=draw, dtype=torch.float64)
-    x[:20] *= 4
-    y, size, seeds = x + noise, 32, 400
-    products, squares = [], []
-    for seed in range(seeds):
-        a, b = Sketch(size, seed, kind).apply("block", torch.stack([x, y]))
-        products.append(a @ b)
-        squares.append(a @ a)
-    for values, right in ((products, x @ y), (squares, x @ x)):
-        values = torch.stack(values)
-        assert abs(float(values.mean() - right)) < 3 * float(values.std()) / seeds**0.5
-    theory = ((x @ x) * (y @ y) + (x @ y) ** 2 - 2 * (x**2 * y**2).sum()) / size
-    assert float(torch.stack(products).var() / theory) == pytest.approx(1, abs=0.3)
+    rows = torch.randn(12, 300, generator=draw, dtype=torch.float64)
+    rows[:, :20] *= 4
+    rows[6:] += rows[:6]
+    size, seeds = 36, 300
+    found = [made(kind, size, seed).apply("block", rows) for seed in range(seeds)]
+    products, right = torch.stack([one @ one.T for one in found]), rows @ rows.T
+    error = products.mean(0) - right
+    # All pairs and squares: their mean within 3 standard errors, each of them within 5.
+    each = products.std(0) / seeds**0.5
+    assert float((error / each).abs().max()) < 5
+    whole = products.sum((1, 2))
+    assert abs(float(whole.mean() - right.sum())) < 3 * float(whole.std()) / seeds**0.5
+    lengths = rows.square().sum(1)
+    theory = lengths[:, None] * lengths + right**2 - 2 * rows**2 @ (rows**2).T
+    pairs = torch.triu(torch.ones_like(theory), 1).bool()
+    ratio = float(products.var(0)[pairs].sum() / (theory[pairs] / size).sum())
+    if kind == "factored":
+        assert ratio > 1.3
+    else:
+        assert ratio == pytest.approx(1, abs=0.1)
+
+
+def test_a_factored_map_is_the_kronecker_product_of_two():
+    rows = torch.randn(3, 12, dtype=torch.float64)
+    found = Factored(10, {"a": (3, 4), "b": (2, 5)}).apply("a", rows)
+    assert found.shape == (3, 8)
+    assert not found[:, 4:].any()
+    unit = Factored(10, {"a": (3, 4), "b": (2, 5)}).apply("a", torch.eye(12, dtype=torch.float64))[:, :4]
+    assert torch.allclose(found[:, :4], rows @ unit)
+    assert torch.equal(unit.abs(), torch.full_like(unit, 0.5))
+    assert torch.linalg.matrix_rank(unit.T.reshape(2, 2, 3, 4).permute(0, 2, 1, 3).reshape(6, 8)) == 1
+    with pytest.raises(UsageError, match="2 blocks needs 2 dimensions"):
+        Factored(1, {"a": (3, 4), "b": (2, 5)})
 
 
 @pytest.mark.parametrize("kind", ["count", "sparse", "dense"])

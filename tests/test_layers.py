@@ -22,7 +22,7 @@ FLOORS = {
         "budget",
         "tiny",
         "scaffold",
-    ),  # fmt: skip
+    ),
     3: ("experiment", "lmeval", "train", "evaluate", "attribute", "store"),
     4: ("catalog", "analyse"),
     5: ("supply", "work", "listing", "status", "doctor", "contract"),

@@ -15,7 +15,7 @@ from test_gradients import adapted, bare, collect, examples, naive, tokenizer  #
 import xferbench_baselines  # noqa: E402
 import xferbench_gradients  # noqa: E402
 from xferbench import Checkpoint, DataError, Example, Model, UsageError, encode  # noqa: E402
-from xferbench_baselines import BM25, Length, Random, Vocabulary  # noqa: E402
+from xferbench_baselines import BM25, Embedding, Length, LossReduction, Random, Vocabulary  # noqa: E402
 from xferbench_gradients import Cosine, Dot, Less, TracIn, Trak  # noqa: E402
 from xferbench_gradients.engine import Engine  # noqa: E402
 from xferbench_gradients.sketch import Sketch  # noqa: E402
@@ -46,7 +46,7 @@ def test_cosine_dot_and_tracin_are_what_they_are_by_definition(model, gradients)
     rows, means = gradients
     dots = rows @ means.T
     close(Dot().score(model, examples(10), GROUPS), dots)
-    close(TracIn(learning_rate=0.5).score(model, examples(10), GROUPS), dots / 2)
+    close(TracIn().score(model, examples(10), GROUPS), dots)
     norms = np.linalg.norm(rows, axis=1)[:, None] * np.linalg.norm(means, axis=1)
     for tokens in (0, 1, 70):
         close(Cosine(batch_tokens=tokens).score(model, examples(10), GROUPS), dots / norms)
@@ -130,6 +130,8 @@ def test_less_equals_the_formula(tmp_path, model, form, named):
     close(Less(form=form).score(model, examples(10), groups), right)
     sketched = Less(form=form, dimensions=8192).score(model, examples(10), groups)
     assert np.abs(sketched - right).max() < 5 / 8192**0.5
+    factored = Less(form=form, dimensions=8192, projection="factored").score(model, examples(10), groups)
+    assert np.abs(factored - right).max() < 15 / 8192**0.5
 
 
 def test_less_says_what_it_lacks(tmp_path, model):
@@ -239,7 +241,8 @@ def test_every_scorer_is_a_frozen_dataclass_with_a_name_and_defaults():
 
     found = [*xferbench_gradients.provide_scorers(), *xferbench_baselines.provide_scorers()]
     names = [scorer.name for scorer in found]
-    assert names == ["cosine", "dot", "tracin", "less", "trak", "random", "vocabulary", "bm25", "length"]
+    assert names[:6] == ["cosine", "dot", "tracin", "less", "trak", "updates"]
+    assert names[6:] == ["random", "vocabulary", "bm25", "length", "embedding", "loss_reduction"]
     for scorer in found:
         with pytest.raises(FrozenInstanceError):
             setattr(scorer(), fields(scorer)[0].name, 1)
@@ -287,3 +290,62 @@ def test_length_and_random():
     many = Random().score(None, examples(2000), ASKED)
     assert abs(many.mean()) < 0.1
     assert abs(many.std() - 1) < 0.1
+
+
+def hidden(model, example):
+    """The mean of the last hidden states over all tokens of one example, alone."""
+    ids = torch.tensor([encode(model.tokenizer, example, model.context).ids])
+    with torch.no_grad():
+        out = model.network(input_ids=ids, output_hidden_states=True).hidden_states[-1][0].double().mean(0)
+    return out / out.norm()
+
+
+def test_embedding_by_default_is_the_mean_hidden_state_of_the_network_itself(model):
+    given = examples(20)  # more than one batch
+    rows = torch.stack([hidden(model, one) for one in given])
+    aims = torch.stack([torch.stack([hidden(model, one) for one in group]).mean(0) for group in GROUPS])
+    right = (rows @ (aims / aims.norm(dim=1, keepdim=True)).T).numpy()
+    close(Embedding().score(model, given, GROUPS), right)
+
+
+def test_embedding_by_a_local_encoder(tmp_path):
+    from transformers import BertConfig, BertModel
+
+    with pytest.raises(UsageError, match="holds no encoder"):
+        Embedding(encoder=str(tmp_path)).score(None, TEXTS, ASKED)
+    small = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
+    encoder = BertModel(BertConfig(vocab_size=len(tokenizer()), max_position_embeddings=64, **small)).eval()
+    encoder.save_pretrained(tmp_path)
+    tokenizer().save_pretrained(tmp_path)
+
+    def embed(example):
+        ids = tokenizer()(f"{example.prompt} {example.answer}", return_tensors="pt")["input_ids"]
+        with torch.no_grad():
+            out = encoder(input_ids=ids)[0][0].double().mean(0)
+        return out / out.norm()
+
+    right = torch.stack([embed(one) for one in TEXTS[:2]]) @ embed(ASKED[0][0])
+    found = Embedding(encoder=str(tmp_path)).score(None, TEXTS[:2], ASKED[:1])
+    close(found, right.numpy()[:, None])
+
+
+def test_loss_reduction_is_the_loss_without_the_adapter_minus_the_loss_with_it(model):
+    def loss(example):
+        encoded = encode(model.tokenizer, example)
+        ids = torch.tensor([encoded.ids])
+        labels = ids.clone()
+        labels[:, : encoded.prompt] = -100
+        with torch.no_grad():
+            after = float(model.network(input_ids=ids, labels=labels).loss)
+            with model.network.disable_adapter():
+                return float(model.network(input_ids=ids, labels=labels).loss) - after
+
+    given = examples(5)
+    right = np.array([np.mean([loss(one) for one in group]) for group in GROUPS])
+    close(LossReduction().score(model, given, GROUPS), np.repeat(right[None], 5, axis=0), 1e-4)
+    right = np.array([loss(one) for one in given])
+    close(LossReduction("example").score(model, given, GROUPS), np.repeat(right[:, None], 3, axis=1), 1e-4)
+    with pytest.raises(UsageError, match="known: target, example"):
+        LossReduction("all").score(model, given, GROUPS)
+    with pytest.raises(UsageError, match="checkpoint has none"):
+        LossReduction().score(Model(bare(), tokenizer(), Checkpoint("tiny")), given, GROUPS)

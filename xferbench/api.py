@@ -118,7 +118,11 @@ class Target(Protocol):
 
 @runtime_checkable
 class Scorer(Protocol):
-    """A frozen dataclass whose fields are its settings, each with a default."""
+    """A frozen dataclass whose fields are its settings, each with a default.
+
+    One that reads what training left beside the adapter says so in a property `needs`, {trainer's setting: value}:
+    a plan sets it for the training that is scored.
+    """
 
     name: ClassVar[str]
 

@@ -38,10 +38,13 @@ def gather(plan: Plan, store: Store, failed: dict[str, str], root: Path) -> Resu
             found = store.result(step)
             _beside(store, root, step.id, "scores")
             row = {"scorer": step.scorer.name, "target": step.target.name, "source": step.data.domain, "step": step.id}
-            results.attribution.append({**row, **{key: found[key] for key in ("mean", "n", "null", "queries")}})
+            row |= {key: found[key] for key in ("mean", "n", "null", "notes", "queries")}
+            if row["mean"] is None:
+                row["reason"] = "no example has a finite score"
+            results.attribution.append(row)
     results.training = _logs(plan, store, root)
     _top_shares(results, store)
-    results.run["notes"] += _fates(plan, store)
+    results.run["notes"] += _fates(plan, store) + _unscored(results)
     results.not_done += [{"step": s.id, "title": s.title, "why": failed[s.id]} for s in plan.steps if s.id in failed]
     return results
 
@@ -117,6 +120,15 @@ def _answers(plan: Plan, store: Store) -> list[str]:
     return lines
 
 
+def _unscored(results: Results) -> list[str]:
+    """Say of each scorer and pair what it warned of: examples that were cut, skipped or without a finite score."""
+    return [
+        f"{row['scorer']}, {row['source']} toward {row['target']}: {note}"
+        for row in results.attribution
+        for note in row["notes"]
+    ]
+
+
 def _cost(step: Evaluate, store: Store) -> dict[str, float | None]:
     """Add up what the trainings beneath a cell and its evaluation took."""
     total: dict[str, float | None] = {
@@ -142,10 +154,15 @@ def _top_shares(results: Results, store: Store, top: float = 0.2) -> None:
         groups.setdefault((row["scorer"], row["target"]), []).append(row)
     for rows in groups.values():
         if len(rows) < 2:
-            rows[0] |= {"top_share": None, "reason": "one source: there is nothing to share with"}
+            rows[0]["top_share"] = None
+            rows[0].setdefault("reason", "one source: there is nothing to share with")
             continue
         scores = {row["source"]: _scores(store, row["step"]) for row in rows}
         every = sorted((score for given in scores.values() for score in given), reverse=True)
+        if not every:
+            for row in rows:
+                row["top_share"] = None
+            continue
         best = max(1, round(top * len(every)))
         least = every[best - 1]
         above, level = sum(score > least for score in every), every.count(least)

@@ -92,6 +92,7 @@ class Planner:
         renamed = [(short, full) for short, full in suite.targets.items() if short != full and full in asked_of]
         if suite.caution and renamed:
             self._note(f"{', '.join(f'{short} is {full}' for short, full in renamed)} here: {suite.caution}")
+        self.kept = self._kept()
         self.supply = Supply(catalog, self.asked.train_limit, self.asked.budget, folder)
         self.own_domains = {text: self._own(text) for text in self.asked.target}
         directs = (domain for domain in self.own_domains.values() if domain and self.asked.source)
@@ -222,8 +223,10 @@ class Planner:
         """Return the last training of a curriculum; each stage goes on from the one before."""
         step: Train | None = None
         share = 1.0 if self.asked.budget == "additive" else 1 / max(1, len(stages))
-        for data in stages:
-            for trainer in trainers:
+        for stage, data in enumerate(stages):
+            # Scorers look at what training on a source alone left, with the first seed.
+            scored = stage == 0 and seed == self.asked.seeds[0] and self._is_source(data)
+            for trainer in (*trainers[:-1], self._keeping(trainers[-1]) if scored else trainers[-1]):
                 assert seed is not None
                 step = Train(self.base, step, self._part(trainer, share), data, seed, _versions(TRAINING))
         return step
@@ -233,6 +236,36 @@ class Planner:
         counts = getattr(self.catalog.entry("trainer", trainer.name).value, "step_settings", ())
         less = {key: max(1, round(share * value)) for key in counts if (value := trainer.settings[key]) is not None}
         return dataclasses.replace(trainer, settings={**trainer.settings, **less})
+
+    def _is_source(self, data: tuple[Data, ...]) -> bool:
+        return [one.label for one in data] in [[source] for source in self.asked.source]
+
+    def _kept(self) -> dict[str, tuple[str, Any]]:
+        """Return what the scorers asked for read beside a checkpoint: {trainer's setting: (scorer, value)}."""
+        kept: dict[str, tuple[str, Any]] = {}
+        if self.asked.score_at != "transfer":
+            return kept
+        for text in self.asked.scorer:
+            name, settings = spec(text)
+            for key, value in getattr(self.catalog.make("scorer", name, settings), "needs", {}).items():
+                other, before = kept.setdefault(key, (name, value))
+                if before != value:
+                    raise UsageError(f"scorers {other} and {name} ask for {key}={before} and {value}: give them one")
+        return kept
+
+    def _keeping(self, trainer: Named) -> Named:
+        """Return the trainer set to keep what the scorers read; what the user set already stays as it is."""
+        settings = {**trainer.settings, **trainer.aside}
+        for key, (scorer, value) in self.kept.items():
+            if key not in settings:
+                known = self.catalog.entries["trainer"].items()
+                able = ", ".join(name for name, entry in known if key in fields(entry.value)) or "none"
+                raise UsageError(
+                    f"scorer {scorer} reads what a trainer keeps by the setting {key}, and {trainer.name} has none "
+                    f"(trainers that have: {able})"
+                )
+            settings[key] = settings[key] or value
+        return self._resolved("trainer", trainer.name, settings)
 
     def _attributions(
         self, source: str, target: Named, trainers: tuple[Named, ...], scorers: list[Named]
@@ -255,9 +288,13 @@ class Planner:
     def named(self, kind: str, text: str) -> Named:
         """Read a trainer or scorer with its settings, the suite's defaults among them."""
         name, settings = spec(text)
-        entry = self.catalog.entry(kind, name)
+        self.catalog.entry(kind, name)
         defaults = dict(self.suite.trainers.get(name, {})) if kind == "trainer" and self.own else {}
-        made = self.catalog.make(kind, name, {**defaults, **settings})
+        return self._resolved(kind, name, {**defaults, **settings})
+
+    def _resolved(self, kind: str, name: str, settings: Mapping[str, Any]) -> Named:
+        entry = self.catalog.entry(kind, name)
+        made = self.catalog.make(kind, name, settings)
         values = {key: getattr(made, key) for key in fields(entry.value)}
         values = {key: list(value) if isinstance(value, tuple) else value for key, value in values.items()}
         aside = {key: values.pop(key) for key in getattr(made, "aside", ())}

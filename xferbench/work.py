@@ -29,6 +29,8 @@ from xferbench.steps import Attribute, Data, Evaluate, Named, Step, Train, from_
 from xferbench.store import Store
 from xferbench.train import COUNTED, train
 
+NO_SCORE = "the scorer found no finite score"
+
 
 def work(root: str, row: dict[str, Any]) -> dict[str, Any]:
     """Do the step that `row` describes (steps.to_json) in the store at `root`; return {"ok", "why", "usage"}."""
@@ -123,16 +125,18 @@ def _attribute(step: Attribute, model: models.Model, catalog: Catalog, folder: P
     if not queries:
         raise DataError(f"target {step.target.name} has no queries for a scorer to aim at")
     began = time.perf_counter()
-    scores = attribute(scorer, model, examples, queries)
+    scores, notes = attribute(scorer, model, examples, queries)
     seconds = round(time.perf_counter() - began, 3)
-    rows = ({"id": one.id, "source": one.source, "score": score} for one, score in zip(examples, scores, strict=True))
-    write_items(folder / "scores.jsonl.gz", rows)
+    print(*notes, sep="\n", file=sys.stderr)  # to the step's log
+    rows = [{"id": one.id, "source": one.source, "score": score} for one, score in zip(examples, scores, strict=True)]
+    write_items(folder / "scores.jsonl.gz", (r if r["score"] is not None else {**r, "reason": NO_SCORE} for r in rows))
     known = [score for score in scores if score is not None]
     mean = sum(known) / len(known) if known else None
     return {
         "mean": mean,
         "n": len(scores),
         "null": len(scores) - len(known),
+        "notes": notes,
         "queries": len(queries),
         "cost": {"seconds": seconds},
     }

@@ -15,7 +15,8 @@ from trl import SFTConfig, SFTTrainer
 
 from xferbench import Checkpoint, DataError, Encoded, Example, Model, Reward, report_progress
 from xferbench_adaptive import bandit, measure
-from xferbench_sft.fit import as_dataset, encode_all, named_state
+from xferbench_sft.fit import as_dataset, encode_all
+from xferbench_sft.keep import named_state
 from xferbench_sft.network import begin, common, log, save, spent
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ def adapt(
             report_progress(end, steps)
     made = save(settings, model, out)
     if settings.save_optimizer:
-        torch.save(named_state(run.first), Path(made.adapter or made.base) / "optimizer.pt")
+        torch.save(named_state(run.optimizer, model.network), Path(made.adapter or made.base) / "optimizer.pt")
     last = spent(settings, model, run.progress.step, run.progress.tokens)
     fate = {name: sum(pool.fate[name] for pool in pools.values()) for name in ("dropped", "cut")}
     rest = {"held_out": sum(len(pool.held) for pool in pools.values()), "seconds_before": run.before}

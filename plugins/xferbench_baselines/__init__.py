@@ -1,8 +1,8 @@
-"""Scorers that cost nothing: what a gradient scorer must beat before it is worth its computing time.
+"""Scorers that cost little: what a gradient scorer must beat before it is worth its computing time.
 
-None of them looks at the network. All are deterministic, independent of the order of the examples, and positive
-where training on the example is guessed to help. A "word" is a run of letters and digits, in lower case, of the prompt
-and the answer together.
+Only embedding and loss_reduction look at the network, forward. All are deterministic, independent of the order of the
+examples, and positive where training on the example is guessed to help. A "word" is a run of letters and digits, in
+lower case, of the prompt and the answer together.
 """
 
 from collections.abc import Iterable, Sequence
@@ -92,7 +92,49 @@ class Length:
         return lengths(examples, queries, self.part == "all")
 
 
+@dataclass(frozen=True)
+class Embedding:
+    """Cosine of e(z) with the mean of e(z') over the group, each e of length 1: does the text mean something alike?
+
+    e is the mean over tokens of the last hidden states: of a sentence encoder, or by default of the network itself.
+    """
+
+    name: ClassVar[str] = "embedding"
+
+    encoder: str = ""
+    """Folder of a sentence encoder (sentence-transformers, mean pooling); empty: the network that is scored."""
+
+    def score(self, model: Any, examples: Sequence[Example], queries: Sequence[Sequence[Example]]) -> Any:
+        """Return a float array (examples, groups) in -1 ... 1. Raises UsageError for a folder without an encoder."""
+        from xferbench_baselines.network import nearness
+
+        return nearness(model, self.encoder, examples, queries)
+
+
+@dataclass(frozen=True)
+class LossReduction:
+    """Loss before training minus loss after: mean over the group of l(z'; base) - l(z'; trained), in nats.
+
+    l is the mean over answer tokens of -log p. It is measured on the target's queries, so it is the same for all
+    examples of one source: a yardstick for which source helps, and not for which example. Before is the network with
+    its adapter switched off.
+    """
+
+    name: ClassVar[str] = "loss_reduction"
+
+    part: str = "target"
+    """target, or example: l of the example itself, the same for each group: what was learnt most."""
+
+    def score(self, model: Any, examples: Sequence[Example], queries: Sequence[Sequence[Example]]) -> Any:
+        """Return a float array (examples, groups), in nats. Raises UsageError where there is no adapter."""
+        from xferbench_baselines.network import reductions
+
+        if self.part not in ("target", "example"):
+            raise UsageError(f"scorer loss_reduction has no part {self.part!r} (known: target, example)")
+        return reductions(model, self.part, examples, queries)
+
+
 @hookimpl
 def provide_scorers() -> Iterable[type]:
     """Return the baselines."""
-    return (Random, Vocabulary, BM25, Length)
+    return (Random, Vocabulary, BM25, Length, Embedding, LossReduction)

@@ -53,51 +53,65 @@ class Dot:
 
 @dataclass(frozen=True)
 class TracIn:
-    """TracIn-CP at one checkpoint: rate * < g(z), mean of g(z') >. Source: Pruthi et al., 2020.
+    """TracIn-CP: sum over checkpoints of rate * < g(z), mean of g(z') >. Source: Pruthi et al., 2020.
 
-    The published sum runs over several checkpoints with their learning rates; a scorer is given one checkpoint, so
-    this is one term of it, and it ranks examples as `dot` does.
+    The rate is the mean learning rate since the checkpoint before. Of a training that kept none there is one term,
+    with rate 1, which ranks examples as `dot` does.
     """
 
     name: ClassVar[str] = "tracin"
 
-    learning_rate: float = 1.0
-    """The learning rate in force at the checkpoint."""
+    checkpoints: str = "all"
+    """all that training kept (sft:save_checkpoints), or last: the final one alone."""
     layers: str = ""
     """Pieces of layer names, joined by + ("q_proj+v_proj"); empty: every adapted layer, or every linear one."""
     batch_tokens: int = 0
     """Tokens in one batch, padding included; 0: 2048 on a CPU, 8192 on a GPU. It does not change the scores."""
 
+    @property
+    def needs(self) -> dict[str, Any]:
+        """What training must keep."""
+        return _kept(self.checkpoints)
+
     def score(self, model: Any, examples: Sequence[Example], queries: Sequence[Sequence[Example]]) -> Any:
         """Return a float array (examples, groups), in nats; nan where not finite."""
-        return self.learning_rate * _compare(self, model, examples, queries, cosine=False)
+        from xferbench_gradients.rules import tracin
+
+        return tracin(self, model, examples, queries)
 
 
 @dataclass(frozen=True)
 class Less:
-    """LESS at one checkpoint: max over subtasks of cos( Adam's step for z, mean of g(z') over the subtask ).
+    """LESS: max over subtasks of the mean over checkpoints of cos( Adam's step for z, mean of g(z') over the subtask ).
 
+    The mean is weighted by the checkpoints' learning rates (the mean rate since the checkpoint before).
     Adam's step is m' / (sqrt(v') + eps) with m' = (b1 m + (1 - b1) g(z)) / (1 - b1^(t+1)) and
     v' = (b2 v + (1 - b2) g(z)^2) / (1 - b2^(t+1)), from m, v and t in optimizer.pt beside the adapter.
-    The queries of a group with the same `domain` are a subtask. Source: Xia et al., 2024. Two departures: one
-    checkpoint is taken where LESS weighs several by their learning rates; and the published program leaves out the
-    bias corrections and has eps inside the root, where this follows the paper.
+    The queries of a group with the same `domain` are a subtask. Source: Xia et al., 2024; the published program
+    leaves out the bias corrections and has eps inside the root, where this follows the paper.
     """
 
     name: ClassVar[str] = "less"
 
+    checkpoints: str = "all"
+    """all that training kept (sft:save_checkpoints), or last: the final one alone."""
     form: str = "paper"
     """paper, or own: without b1 m, the same for every example, which draws all cosines together."""
     dimensions: int = 0
     """Size of the sketches that are compared (the paper: 8192); 0: no projection, the exact cosine, which is faster."""
     projection: str = "count"
-    """count, sparse or dense: see sketch.py."""
+    """count, sparse, dense or factored: see sketch.py and factored.py."""
     seed: int = 0
     """Seed of the projection."""
     layers: str = ""
     """Pieces of layer names, joined by + ("q_proj+v_proj"); empty: every adapted layer."""
     batch_tokens: int = 0
     """Tokens in one batch, padding included; 0: 2048 on a CPU, 8192 on a GPU. It does not change the scores."""
+
+    @property
+    def needs(self) -> dict[str, Any]:
+        """What training must keep."""
+        return {"save_optimizer": True, **_kept(self.checkpoints)}
 
     def score(self, model: Any, examples: Sequence[Example], queries: Sequence[Sequence[Example]]) -> Any:
         """Return a float array (examples, groups) in -1 ... 1. Raises UsageError where optimizer.pt is missing."""
@@ -108,21 +122,24 @@ class Less:
 
 @dataclass(frozen=True)
 class Trak:
-    """TRAK at one checkpoint: mean phi(z') (Phi^T Phi + lambda I)^-1 phi(z) * (1 - p(z)). Source: Park et al., 2023.
+    """TRAK: mean over checkpoints of phi(z') (Phi^T Phi + lambda I)^-1 phi(z), times the mean of 1 - p(z).
 
+    Source: Park et al., 2023. phi(z') is the mean over the group.
     phi(z) is the projected gradient of the margin, the sum over learnt tokens of log(p / (1 - p)); Phi are those of
-    all examples; p(z) is the mean probability of z's learnt tokens. TRAK averages over several trained models, of
-    which a scorer is given one. The features of all examples are kept: 4 bytes * dimensions each.
+    all examples; p(z) is the mean probability of z's learnt tokens. The paper averages over models trained apart;
+    here they are checkpoints of one training. The features of all examples are kept: 4 bytes * dimensions each.
     """
 
     name: ClassVar[str] = "trak"
 
+    checkpoints: str = "last"
+    """last: the final one alone, or all that training kept (sft:save_checkpoints)."""
     dimensions: int = 4096
     """Numbers kept of each gradient."""
     damping: float = 0.01
     """lambda, as a multiple of the mean of the diagonal of Phi^T Phi, so that it means the same for every model."""
     projection: str = "count"
-    """count, sparse or dense: see sketch.py."""
+    """count, sparse, dense or factored: see sketch.py and factored.py."""
     seed: int = 0
     """Seed of the projection."""
     layers: str = ""
@@ -130,11 +147,51 @@ class Trak:
     batch_tokens: int = 0
     """Tokens in one batch, padding included; 0: 2048 on a CPU, 8192 on a GPU. It does not change the scores."""
 
+    @property
+    def needs(self) -> dict[str, Any]:
+        """What training must keep."""
+        return _kept(self.checkpoints)
+
     def score(self, model: Any, examples: Sequence[Example], queries: Sequence[Sequence[Example]]) -> Any:
         """Return a float array (examples, groups), without a unit; nan where not finite."""
         from xferbench_gradients.rules import trak_scores
 
         return trak_scores(self, model, examples, queries)
+
+
+@dataclass(frozen=True)
+class Updates:
+    """The rule of "Domain Transfer: Weak and Strong", Eq. 1: sum over epochs of -cos( u(z), mean of g(z') at the end ).
+
+    u(z) is the share of an update of the parameters that z brought, sketched while training ran; g is taken at the
+    final parameters. The paper's formula has no minus: a share points downhill, so a helpful one has cos < 0 there.
+    own: -r (1 - b1) / (1 - b1^t) * c / (sqrt(v / (1 - b2^t)) + eps) for AdamW, with c the part of the batch's
+    gradient that z brought; -r c for SGD. whole: own, and an equal part of what the step's examples share, the
+    momentum left behind by earlier ones and the weight decay; all whole shares add up to the change of the
+    parameters. Momentum draws the shares of unrelated examples together.
+    """
+
+    name: ClassVar[str] = "updates"
+
+    share: str = "own"
+    """own, or whole: with an equal part of the momentum and the weight decay."""
+    dimensions: int = 4096
+    """Length of the sketches that training keeps, where the scorer asks training for them."""
+
+    @property
+    def needs(self) -> dict[str, Any]:
+        """What training must keep."""
+        return {"capture_updates": self.dimensions}
+
+    def score(self, model: Any, examples: Sequence[Example], queries: Sequence[Sequence[Example]]) -> Any:
+        """Return a float array (examples, groups), at most the number of epochs; nan for what was not trained on."""
+        from xferbench_gradients.updates import influence
+
+        return influence(self, model, examples, queries)
+
+
+def _kept(checkpoints: str) -> dict[str, Any]:
+    return {"save_checkpoints": 4} if checkpoints == "all" else {}
 
 
 def _compare(
@@ -152,4 +209,4 @@ def _compare(
 @hookimpl
 def provide_scorers() -> Iterable[type]:
     """Return the gradient scorers."""
-    return (Cosine, Dot, TracIn, Less, Trak)
+    return (Cosine, Dot, TracIn, Less, Trak, Updates)

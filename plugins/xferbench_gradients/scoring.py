@@ -13,6 +13,7 @@ from xferbench_gradients.sinks import Change, Dots, Means, Sketched
 from xferbench_gradients.sketch import Sketch
 
 Groups = Sequence[Sequence[Example]]
+BROKEN = "have no finite, non-zero gradient"
 
 
 def compare(
@@ -72,10 +73,10 @@ def features(
 
 
 def trak(rows: Any, target: Any, probability: Any, damping: float) -> Any:
-    """Return target (Phi^T Phi + lambda I)^-1 Phi^T Q of the features Phi (n, k), as (n, groups), float64.
+    """Return target (Phi^T Phi + lambda I)^-1 Phi^T of the features Phi (n, k), as (n, groups), float64.
 
-    Q is 1 - probability of each example; lambda is `damping` times the mean of the diagonal of Phi^T Phi. A row that
-    is not finite takes no part and scores nan.
+    lambda is `damping` times the mean of the diagonal of Phi^T Phi, so gradients of any scale give the same. A row
+    that is not finite, or without a finite probability, takes no part and scores nan.
     """
     fine = rows.isfinite().all(1) & probability.isfinite()
     phi, aim = rows[fine].double(), target.double()
@@ -89,7 +90,7 @@ def trak(rows: Any, target: Any, probability: Any, damping: float) -> Any:
         kernel = phi.T @ phi + weight * torch.eye(k, dtype=phi.dtype, device=phi.device)
         found = phi @ torch.linalg.solve(kernel, aim.T)
     scores = found.new_full((len(rows), len(aim)), torch.nan)
-    scores[fine] = found * (1 - probability[fine, None])
+    scores[fine] = found
     return scores
 
 
@@ -121,7 +122,7 @@ def means(engine: Engine, asked: Plan, weights: Any, output: str = "loss", what:
     broken = sink.broken.cpu()
     if not bool(broken.any()):
         return sink.bank
-    _warn(what, [asked.ids[row] for row in broken.nonzero()[:, 0].tolist()], "left out")
+    warn(what, [asked.ids[row] for row in broken.nonzero()[:, 0].tolist()], f"{BROKEN} (left out)")
     kept = weights.masked_fill(broken, 0)
     if not bool((kept.any(1) | ~weights.any(1)).all()):
         raise DataError(f"a group of {what} has none with a finite gradient")
@@ -140,10 +141,11 @@ def finished(scores: Any, learnt: Plan) -> Any:
     broken[list(learnt.skipped)] = False
     if bool(broken.any()):
         scores = scores.where(scores.isfinite(), torch.nan)
-        _warn("examples", [learnt.ids[row] for row in broken.nonzero()[:, 0].tolist()], "score nan")
+        warn("examples", [learnt.ids[row] for row in broken.nonzero()[:, 0].tolist()], f"{BROKEN} (score nan)")
     return scores.numpy()
 
 
-def _warn(what: str, ids: list[str], fate: str) -> None:
+def warn(what: str, ids: Sequence[str], fate: str) -> None:
+    """Say what became of some examples, and name the first ten."""
     shown = ", ".join(ids[:10]) + (", ..." if len(ids) > 10 else "")
-    warnings.warn(f"{len(ids)} {what} have no finite, non-zero gradient ({fate}): {shown}", stacklevel=3)
+    warnings.warn(f"{len(ids)} {what} {fate}: {shown}", stacklevel=3)

@@ -5,6 +5,7 @@ it is the same on every device, for every batch and in whatever order the blocks
 """
 
 import hashlib
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -28,32 +29,48 @@ class Sketch:
     def __init__(self, dimensions: int, seed: int = 0, kind: str = "count") -> None:
         """Prepare a map; raises UsageError for an unknown kind or fewer than one dimension."""
         if kind not in KINDS or dimensions < 1:
-            raise UsageError(f"no sketch of {dimensions} dimensions, kind {kind!r} (known kinds: {', '.join(KINDS)})")
+            raise UsageError(
+                f"no sketch of {dimensions} dimensions, kind {kind!r} (known kinds: {', '.join([*KINDS, 'factored'])})"
+            )
         self.dimensions, self.seed, self.kind = dimensions, seed, kind
-        self._tables: dict[tuple[str, int, Any], Any] = {}
+        self._tables: dict[Any, Any] = {}
 
     def apply(self, block: str, rows: Any) -> Any:
         """Return the share (n, dimensions) that `rows` (n, size) of one block add to the sketch, in their precision."""
-        if self.kind == "dense":
-            return self._dense(block, rows)
-        out = rows.new_zeros(len(rows), 2 * self.dimensions)
-        for places in self._places(block, rows.shape[1], rows.device):
-            out.index_add_(1, places, rows)
-        # The second half collects what counts negatively, which spares a product with the signs.
-        out = out[:, : self.dimensions] - out[:, self.dimensions :]
-        return out if self.kind == "count" else out / KINDS[self.kind] ** 0.5
+        return self.together({block: rows.shape[1]}, rows)
 
-    def _places(self, block: str, size: int, device: Any) -> Any:
-        """Return for each nonzero entry of each column its place and sign: int32 (s, size) below 2 * dimensions."""
-        found = self._tables.get((block, size, device))
-        if found is None:
-            numbers = torch.arange(KINDS[self.kind] * size, device=device).view(KINDS[self.kind], size)
-            found = (hashed(numbers, self._key(block)) % (2 * self.dimensions)).to(torch.int32)
-            self._tables[block, size, device] = found
-        return found
+    def together(self, sizes: Mapping[str, int], rows: Any, weight: Any = None) -> Any:
+        """Return the sketch (n, dimensions) of `rows` that hold several blocks side by side, of the `sizes` given.
 
-    def _dense(self, block: str, rows: Any) -> Any:
+        `weight` (width of the rows) multiplies every row first.
+        """
         out = rows.new_zeros(len(rows), self.dimensions)
+        if self.kind == "dense":
+            rows = rows if weight is None else rows * weight
+            for block, part in zip(sizes, rows.split(list(sizes.values()), dim=1), strict=True):
+                self._dense(block, part, out)
+            return out
+        for places, values in zip(*self._table(sizes, rows.device), strict=True):
+            values = values.to(rows.dtype) if weight is None else values * weight
+            out.index_add_(1, places, rows * values)
+        return out
+
+    def _table(self, sizes: Mapping[str, int], device: Any) -> Any:
+        """Return the place below `dimensions`, and the value, of each nonzero entry of each column: twice (s, size)."""
+        known = (*sizes.items(), device)
+        if known not in self._tables:
+            s = KINDS[self.kind]
+            drawn = []
+            for block, size in sizes.items():
+                numbers = torch.arange(s * size, device=device).view(s, size)
+                drawn.append(hashed(numbers, self._key(block)) % (2 * self.dimensions))
+            found = torch.cat(drawn, 1)
+            # index_add_ is several times slower with 32-bit places.
+            values = (1 - 2 * (found >= self.dimensions).float()) / s**0.5
+            self._tables[known] = found % self.dimensions, values
+        return self._tables[known]
+
+    def _dense(self, block: str, rows: Any, out: Any) -> None:
         words = -(-self.dimensions // 32)
         step = max(1, LARGEST // self.dimensions)
         shifts = torch.arange(32, device=rows.device)
@@ -62,12 +79,19 @@ class Sketch:
             numbers = torch.arange(start * words, (start + some.shape[1]) * words, device=rows.device)
             bits = hashed(numbers, self._key(block))[:, None] >> shifts & 1
             signs = bits.view(some.shape[1], words * 32)[:, : self.dimensions].to(rows.dtype) * 2 - 1
-            out += some @ signs
-        return out / self.dimensions**0.5
+            out.add_(some @ signs, alpha=self.dimensions**-0.5)
 
     def _key(self, block: str) -> int:
-        text = f"{self.kind} {self.dimensions} {self.seed} {block}"
-        return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big", signed=True)
+        return _key(f"{self.kind} {self.dimensions} {self.seed} {block}")
+
+
+def signs(n: int, name: str, device: Any) -> Any:
+    """Return n signs, +1 or -1 in float32, that a name fixes."""
+    return 1.0 - 2.0 * (hashed(torch.arange(n, device=device), _key(name)) & 1).float()
+
+
+def _key(text: str) -> int:
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big", signed=True)
 
 
 def hashed(numbers: Any, key: int) -> Any:

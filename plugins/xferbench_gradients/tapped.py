@@ -56,7 +56,11 @@ class Tap:
         step = max(1, LARGEST // (left.shape[-1] * right.shape[-1]))
         for start in range(0, len(d), step):
             some = slice(start, start + step)
-            record.put(self.block, torch.bmm(precise(left[some]).mT, precise(right[some])), start)
+            one, other = precise(left[some]), precise(right[some])
+            # The long side is faster along memory.
+            wide = one.shape[-1] > other.shape[-1]
+            rows = torch.bmm(other.mT, one).mT if wide else torch.bmm(one.mT, other)
+            record.put(self.block, rows, start)
 
 
 class _Tapped(torch.autograd.Function):

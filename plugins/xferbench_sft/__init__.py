@@ -68,6 +68,10 @@ class SFT:
     """Seconds between the checkpoints that a killed training goes on from; they are gone when it is done."""
     report_to: str = "none"
     """wandb, trackio, tensorboard, joined by |: where transformers sends the log as well."""
+    save_checkpoints: int = 0
+    """Keep so many adapters, evenly spread over training, with their learning rates; 0: the last one alone."""
+    capture_updates: int = 0
+    """Keep a sketch, so many numbers long, of each example's share of each update: the scorer updates needs it."""
 
     def __post_init__(self) -> None:
         for name in POSITIVE:
@@ -75,9 +79,16 @@ class SFT:
                 raise UsageError(f"trainer sft: {name} must be above 0, not {getattr(self, name)}")
         if self.max_steps is not None and self.max_steps < 1:
             raise UsageError(f"trainer sft: max_steps must be above 0 or none, not {self.max_steps}")
+        for name in ("save_checkpoints", "capture_updates"):
+            if getattr(self, name) < 0:
+                raise UsageError(f"trainer sft: {name} must be 0 or more, not {getattr(self, name)}")
+            if getattr(self, name) and not self.lora:
+                raise UsageError(f"trainer sft: {name} is for adapters; with lora=false it must be 0")
         for name in ("warmup", "dropout", "weight_decay"):
             if not 0 <= getattr(self, name) < 1:
                 raise UsageError(f"trainer sft: {name} must be from 0 to below 1, not {getattr(self, name)}")
+        if self.policy == "self" and self.capture_updates:
+            raise UsageError("trainer sft: capture_updates needs the examples' own answers, not policy=self")
         if self.policy not in ("given", "self"):
             raise UsageError(f"trainer sft: policy is given or self, not {self.policy}")
         check(self.name, self.report_to)

@@ -13,6 +13,7 @@ from datasets import Dataset
 from trl import SFTConfig, SFTTrainer
 
 from xferbench import Checkpoint, DataError, Encoded, Example, Reward, encode
+from xferbench_sft.keep import keepers, named_state
 from xferbench_sft.logs import curve
 from xferbench_sft.network import begin, common, log, save, spent
 from xferbench_sft.own import AT_ONCE, own_answers
@@ -30,8 +31,10 @@ def fit(
     model = begin(settings, start, seed)
     most = min(settings.max_length, model.context)
     if settings.policy == "given" or reward is None:
-        encoded, fate = encode_all(model.tokenizer, examples, most)
+        pairs, fate = fitting(model.tokenizer, examples, most)
+        encoded = [one for _, one in pairs]
     else:
+        pairs = []  # what is learnt is no example of the domain
         with room(AT_ONCE, most, "max_completion or max_length"):
             encoded, fate = own_answers(settings, model, examples, reward, most)
     trainer = SFTTrainer(
@@ -39,6 +42,7 @@ def fit(
         args=_config(settings, out, seed),
         train_dataset=as_dataset(encoded),
         processing_class=model.tokenizer,
+        callbacks=keepers(settings, model.network, pairs, out / "adapter"),
     )
     longest = max(len(one.ids) for one in encoded)
     advice = "batch_size (and raise accumulate) or max_length, or set gradient_checkpointing"
@@ -46,7 +50,7 @@ def fit(
         clock = go(trainer, settings, out, seed)
     made = save(settings, model, out)
     if settings.save_optimizer:
-        torch.save(named_state(trainer), Path(made.adapter or made.base) / "optimizer.pt")
+        torch.save(named_state(trainer.optimizer, trainer.model), Path(made.adapter or made.base) / "optimizer.pt")
     state = trainer.state
     tokens = round(sum(len(one.ids) for one in encoded) * (state.epoch or 0))
     last = spent(settings, model, state.global_step, tokens) | fate | {"seconds_before": clock.before}
@@ -54,28 +58,25 @@ def fit(
     return made
 
 
-def named_state(trainer: SFTTrainer) -> dict[str, Any]:
-    """The optimizer's state with the names of its parameters: their order differs from the network's."""
-    optimizer: Any = trainer.optimizer
-    network: Any = trainer.model
-    names = {id(parameter): name for name, parameter in network.named_parameters()}
-    state = optimizer.state_dict()
-    for saved, group in zip(state["param_groups"], optimizer.param_groups, strict=True):
-        saved["param_names"] = [names[id(parameter)] for parameter in group["params"]]
-    return dict(state)
-
-
 def encode_all(tokenizer: Any, examples: Sequence[Example], longest: int) -> tuple[list[Encoded], dict[str, int]]:
     """Encode what fits: an example whose prompt fills all the room is left out, a long answer cut; both counted."""
+    pairs, fate = fitting(tokenizer, examples, longest)
+    return [one for _, one in pairs], fate
+
+
+def fitting(
+    tokenizer: Any, examples: Sequence[Example], longest: int
+) -> tuple[list[tuple[str, Encoded]], dict[str, int]]:
+    """Like `encode_all`, each with its example's id."""
     found, dropped = [], 0
     for example in examples:
         try:
-            found.append(encode(tokenizer, example, longest))
+            found.append((example.id, encode(tokenizer, example, longest)))
         except DataError:
             dropped += 1
     if not found:
         raise DataError(f"none of {dropped} examples leaves room for an answer in {longest} tokens")
-    return found, {"dropped": dropped, "cut": sum(len(one.ids) == longest for one in found)}
+    return found, {"dropped": dropped, "cut": sum(len(one.ids) == longest for _, one in found)}
 
 
 def as_dataset(encoded: Sequence[Encoded]) -> Dataset:

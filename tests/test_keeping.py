@@ -1,0 +1,137 @@
+"""What a scorer reads beside a checkpoint, the plan asks the trainer to keep; scores that are not finite get by."""
+
+import gzip
+import json
+import shutil
+import warnings
+
+import pytest
+import torch
+import yaml
+from safetensors.torch import load_file, save_file
+
+from xferbench import UsageError
+from xferbench.experiment import from_mapping
+from xferbench.plan import make
+from xferbench.steps import Train
+
+ASKED = {"suite": "tiny", "source": "letters", "target": "quick", "seeds": "0,1", "conditions": "transfer,placebo"}
+
+
+@pytest.fixture
+def planned(inside, monkeypatch):
+    from xferbench import catalog
+
+    monkeypatch.setenv("XFERBENCH_PLUGINS", "tiny,sft,grpo,local,baselines,gradients")
+    catalog.load.cache_clear()
+    known = catalog.load()
+    return lambda **more: make(from_mapping({**ASKED, **more}), known)
+
+
+def trainings(plan):
+    return {(s.data[0].label, s.seed): s.trainer.settings for s in plan.steps if isinstance(s, Train)}
+
+
+def test_only_the_training_that_is_scored_keeps_what_scorers_read(planned):
+    plan = planned(scorer="less,updates,random")
+    found = trainings(plan)
+    assert len(found) == 4
+    for (label, seed), settings in found.items():
+        kept = settings["save_optimizer"], settings["save_checkpoints"], settings["capture_updates"]
+        scored = label == "tiny/letters" and seed == 0
+        assert kept == ((True, 4, 4096) if scored else (False, 0, 0))
+    measured = {cell.step.train.id for cell in plan.cells if cell.step.train}
+    assert {step.train.id for step in plan.attributions} <= measured
+
+
+def test_what_the_user_set_stays_and_nothing_is_kept_unasked(planned):
+    found = trainings(planned(scorer="tracin", trainer="sft:save_checkpoints=2"))
+    assert {settings["save_checkpoints"] for settings in found.values()} == {2}
+    for scorer in ("cosine", "less:checkpoints=last"):
+        found = trainings(planned(scorer=scorer))
+        assert {settings["save_checkpoints"] for settings in found.values()} == {0}
+    assert not any(s["save_optimizer"] for s in trainings(planned(scorer="less", score_at="baseline")).values())
+
+
+def test_a_trainer_that_cannot_keep_it_is_refused_before_anything_starts(planned):
+    with pytest.raises(UsageError, match=r"scorer updates .* capture_updates, and grpo has none .*that have: sft"):
+        planned(scorer="updates", trainer="grpo")
+    with pytest.raises(UsageError, match="give them one"):
+        planned(scorer=["updates", "updates:dimensions=64"])
+    with pytest.raises(UsageError, match="with lora=false it must be 0"):
+        planned(scorer="updates", trainer="sft:lora=false")
+
+
+@pytest.fixture(scope="module")
+def poisoned(llama, tmp_path_factory):
+    """A model that gives no number wherever the letter j is read."""
+    from transformers import AutoTokenizer
+
+    folder = tmp_path_factory.mktemp("poisoned") / "model"
+    shutil.copytree(llama, folder)
+    tokens = AutoTokenizer.from_pretrained(folder)
+    (token,) = set(tokens("follows j?")["input_ids"]) - set(tokens("follows k?")["input_ids"])
+    weights = load_file(folder / "model.safetensors")
+    weights["model.embed_tokens.weight"][token] = torch.nan
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    return folder
+
+
+def test_examples_without_a_finite_gradient_are_named_and_null_and_the_run_goes_on(
+    poisoned, world, xferbench, tmp_path
+):
+    asked = {**ASKED, "model": str(poisoned), "conditions": ["baseline"], "seeds": [0], "score_at": "baseline"}
+    asked |= {"scorer": ["dot", "cosine", "length"], "train_limit": 25}
+    (tmp_path / "asked.yaml").write_text(yaml.safe_dump(asked))
+    env = {**world.env, "XFERBENCH_PLUGINS": "tiny,sft,local,baselines,gradients"}
+    done = xferbench("run", "asked.yaml", "--json", "--out", "runs", "--executor", "inline", env=env, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert not found["not_done"]
+    by_name = {row["scorer"]: row for row in found["attribution"]}
+    for name, null in (("dot", 2), ("cosine", 2), ("length", 0)):
+        row = by_name[name]
+        assert (row["n"], row["null"]) == (25, null)
+        assert row["mean"] is not None
+        with gzip.open(tmp_path / "runs" / "steps" / row["step"] / "scores.jsonl.gz", "rt") as lines:
+            scores = {one["id"]: one for one in map(json.loads, lines)}
+        assert sorted(id for id, one in scores.items() if one["score"] is None) == ["letter-i", "letter-j"][:null]
+        assert all((one["score"] is None) == ("reason" in one) for one in scores.values())
+    assert "letter-i, letter-j" in by_name["dot"]["notes"][0]
+    rows = [json.loads(line) for line in (tmp_path / "runs" / "results.jsonl").read_text().splitlines()]
+    assert any("letter-i, letter-j" in note for note in rows[0]["notes"])
+
+
+def test_a_scorer_without_any_finite_score_breaks_nothing(inside):
+    import numpy as np
+
+    from xferbench.attribute import attribute
+    from xferbench.gather import _top_shares
+    from xferbench.results import Results
+
+    class Blind:
+        name = "blind"
+
+        def score(self, model, examples, queries):
+            warnings.warn("saw nothing", stacklevel=1)
+            return np.full((len(examples), 1), np.nan)
+
+    assert attribute(Blind(), None, [1, 2], []) == ([None, None], ["saw nothing"])
+
+    class Store:
+        def folder(self, step):
+            return step
+
+    import pathlib
+    import tempfile
+
+    with tempfile.TemporaryDirectory() as folder:
+        for name in "ab":
+            (pathlib.Path(folder) / name).mkdir()
+            with gzip.open(pathlib.Path(folder) / name / "scores.jsonl.gz", "wt") as file:
+                file.write('{"id": "x", "score": null}\n')
+        rows = [
+            {"scorer": "blind", "target": "t", "source": name, "step": pathlib.Path(folder) / name} for name in "ab"
+        ]
+        _top_shares(Results({}, [], rows, []), Store())
+    assert [row["top_share"] for row in rows] == [None, None]
