@@ -11,12 +11,12 @@ HARNESS = ROOT / "xferbench"
 FLOORS = {
     1: ("errors", "api", "steps"),
     2: ("hookspecs", "experiment", "results", "progress", "hub", "models", "draw", "settings"),
-    3: ("lmeval", "train", "evaluate", "attribute", "store"),
-    4: ("catalog", "analyse"),
+    3: ("lmeval", "loss", "train", "evaluate", "attribute", "store"),
+    4: ("catalog", "analyse", "index"),
     5: ("plan", "work", "listing", "status", "doctor", "testing"),
     6: ("gather", "schedule"),
     7: ("run",),
-    8: ("face",),
+    8: ("face", "lookup"),
     9: ("cli",),
 }
 FLOOR = {module: floor for floor, modules in FLOORS.items() for module in modules}

@@ -181,6 +181,35 @@ def analyse(what: str, source: Path, json: bool, plot: Path | None, scale: str, 
 
 
 @main.command()
+@click.option("--source", metavar="NAME[,...]", required=True, help="Domains whose examples are ranked.")
+@click.option("--target", metavar="NAME[,...]", required=True, help="Benchmarks that they are ranked for.")
+@click.option("--index", type=click.Path(path_type=Path), required=True, help="Folder of the kept gradients.")
+@click.option(
+    "--model", metavar="ID_OR_PATH", help="A base model, an adapter, or a run's training step (default: the suite's)."
+)
+@click.option("--suite", metavar="NAME", help="Where short names, the model and budgets come from (default: mini).")
+@click.option(
+    "--scorer", metavar="NAME", help="What is kept (default: sketch:dimensions=4096,projection=count,seed=0)."
+)
+@click.option("--dtype", metavar="NAME", help="float16 (default), bfloat16 or float32.")
+@click.option("--train-limit", type=click.IntRange(1), help="Examples drawn from each domain.")
+@click.option("--query-limit", type=click.IntRange(1), help="Questions of the target to aim at (default: 64).")
+@click.option("--top", type=click.IntRange(1), default=20, show_default=True, help="Examples shown for each target.")
+@click.option("--plot", type=click.Path(path_type=Path), help="Draw the scores into FILE.png or FILE.svg.")
+@click.option("--json", is_flag=True, help="Print as JSON.")
+def attribute(index: Path, dtype: str | None, top: int, json: bool, plot: Path | None, **flags: Any) -> None:
+    """Rank training examples by what a step on them does for a target, from gradients kept on disk.
+
+    \b
+    xferbench attribute --source math --target gpqa --index kept
+    xferbench attribute --model runs/steps/train-0123456789abcdef --source math,code --target gpqa,logic --index kept
+    """
+    from xferbench.lookup import attribute_command
+
+    attribute_command(flags, index, dtype, top, json, plot)
+
+
+@main.command()
 @click.option("--json", is_flag=True, help="Print as JSON.")
 def doctor(json: bool) -> None:
     """Check versions, devices, hub access and plugins; say what would fail and how to mend it.

@@ -45,14 +45,35 @@ class Plan:
     """What was asked and cannot be, and why."""
 
 
+@dataclass(frozen=True)
+class Names:
+    """What the names of an experiment stand for, with no example drawn yet."""
+
+    experiment: Experiment
+    base: Base
+    scorers: tuple[Named, ...]
+    targets: tuple[Named, ...]
+
+
+def resolve(asked: Experiment, catalog: Catalog, known: dict[str, str]) -> Names:
+    """Look up the names of an experiment as `make` does, and draw nothing."""
+    planner = _planner(asked, catalog, known)
+    scorers = tuple(planner._named("scorer", text) for text in asked.scorer)
+    return Names(planner.asked, planner.base, scorers, tuple(map(planner._target, planner.asked.target)))
+
+
 def make(asked: Experiment, catalog: Catalog, known: dict[str, str] | None = None) -> Plan:
     """Plan an experiment. `known` remembers digests of weight files between runs."""
+    return _planner(asked, catalog, {} if known is None else known).plan()
+
+
+def _planner(asked: Experiment, catalog: Catalog, known: dict[str, str]) -> "_Planner":
     if not asked.source or not asked.target:
         missing = "a source (--source math)" if not asked.source else "a target (--target gpqa)"
         raise UsageError(f"say what to learn from and what to measure: {missing} is missing")
     if asked.suite not in catalog.names("suite"):
         raise unknown("suite", asked.suite, catalog.names("suite"))
-    return _Planner(asked, catalog, {} if known is None else known).plan()
+    return _Planner(asked, catalog, known)
 
 
 class _Planner:

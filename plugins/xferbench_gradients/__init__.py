@@ -10,6 +10,8 @@ from typing import Any, ClassVar
 
 from xferbench import Example, UsageError, hookimpl
 
+from .kept import SketchedCosine
+
 
 @dataclass(frozen=True)
 class Cosine:
@@ -152,4 +154,4 @@ def _compare(
 @hookimpl
 def provide_scorers() -> Iterable[type]:
     """Return the gradient scorers."""
-    return (Cosine, Dot, TracIn, Less, Trak)
+    return (Cosine, Dot, TracIn, Less, Trak, SketchedCosine)
