@@ -84,6 +84,14 @@ def main(debug: bool) -> None:
     "--out", type=click.Path(path_type=Path), default=Path("runs"), show_default=True, help="Where results go."
 )
 @click.option("--score-at", metavar="NAME", help="Score examples at transfer (default) or at baseline.")
+@click.option(
+    "--lds",
+    type=click.IntRange(4),
+    is_flag=False,
+    flag_value=8,
+    metavar="[M]",
+    help="Retrain on M random halves of each source (8), and hold the scorers against the losses.",
+)
 @click.option("--executor", metavar="NAME", help="Where steps run (default: local).")
 @click.option("--jobs", type=click.IntRange(1), help="Steps at a time (default: as many as the machine takes).")
 @click.option("--dry-run", is_flag=True, help="Show the steps, and which are done; do nothing.")

@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Iterable
 from typing import Any
 
+from xferbench.draw import half
 from xferbench.plan import Plan
 from xferbench.results import Cell, Results
 from xferbench.steps import Evaluate, Train
@@ -42,10 +43,35 @@ def gather(plan: Plan, store: Store, failed: dict[str, str]) -> Results:
             found = store.result(step)
             row = {"scorer": step.scorer.name, "target": step.target.name, "source": step.data.domain, "step": step.id}
             results.attribution.append({**row, **{key: found[key] for key in ("mean", "n", "null", "queries")}})
+    results.subsets += _subsets(plan, store)
     _top_shares(results, store)
     results.run["notes"] += _fates(plan, store)
     results.not_done += [{"step": s.id, "title": s.title, "why": failed[s.id]} for s in plan.steps if s.id in failed]
     return results
+
+
+def _subsets(plan: Plan, store: Store) -> list[dict[str, Any]]:
+    """For each random half that was learnt from: the target's loss, and each scorer's sum over its examples.
+
+    An example without a score adds nothing; `null` counts them.
+    """
+    rows = []
+    for one in plan.subsets:
+        if not store.done(one.step):
+            continue
+        sums: dict[str, float] = {}
+        null: dict[str, int] = {}
+        for step in one.scored:
+            if store.done(step):
+                scores = _lines(store, step.id)
+                mine = [scores[place] for place in half(len(scores), one.number)]
+                sums[step.scorer.name] = sum(score for score in mine if score is not None)
+                null[step.scorer.name] = mine.count(None)
+        found = store.result(one.step)
+        names = {"source": one.source, "target": one.target, "recipe": one.recipe, "seed": one.seed}
+        values = {"number": one.number, "value": found["value"], "stderr": found["stderr"], "n": found["n"]}
+        rows.append({**names, **values, "step": one.step.id, "scores": sums, "null": null})
+    return rows
 
 
 def _about(plan: Plan, store: Store) -> dict[str, Any]:
@@ -113,6 +139,9 @@ def _top_shares(results: Results, store: Store, top: float = 0.2) -> None:
 
 
 def _scores(store: Store, step: str) -> Iterable[float]:
+    return [score for score in _lines(store, step) if score is not None]
+
+
+def _lines(store: Store, step: str) -> list[float | None]:
     with gzip.open(store.folder(step) / "scores.jsonl.gz", "rt", encoding="utf-8") as lines:
-        found = [json.loads(line)["score"] for line in lines]
-    return [score for score in found if score is not None]
+        return [json.loads(line)["score"] for line in lines]

@@ -10,7 +10,7 @@ from typing import Any
 from xferbench import models
 from xferbench.api import Suite
 from xferbench.catalog import Catalog
-from xferbench.draw import draw, fingerprint
+from xferbench.draw import HALF, draw, fingerprint
 from xferbench.errors import UsageError, unknown
 from xferbench.experiment import Experiment, spec
 from xferbench.settings import fields
@@ -33,6 +33,20 @@ class Planned:
 
 
 @dataclass(frozen=True)
+class Subset:
+    """One random half of a source: the step that measures the target's loss after training on it."""
+
+    source: str
+    target: str
+    recipe: str
+    number: int
+    seed: int
+    step: Evaluate
+    scored: tuple[Attribute, ...]
+    """Where the source's examples are scored toward the target."""
+
+
+@dataclass(frozen=True)
 class Plan:
     """The experiment with full names, its steps (what a step needs comes before it), and what each is for."""
 
@@ -43,6 +57,7 @@ class Plan:
     attributions: tuple[Attribute, ...]
     notes: tuple[str, ...]
     """What was asked and cannot be, and why."""
+    subsets: tuple[Subset, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -126,16 +141,20 @@ class _Planner:
         self.catalog.entry("executor", self.asked.executor)
         cells: list[Planned] = []
         attributions: list[Attribute] = []
+        subsets: list[Subset] = []
         for text in self.asked.target:
             target = self._target(text)
             for label, trainers in recipes:
                 for source in self.asked.source:
                     cells += self._cells(source, text, target, label, trainers)
-                    attributions += self._attributions(source, target, trainers, scorers)
+                    scored = self._attributions(source, target, trainers, scorers)
+                    attributions += scored
+                    subsets += self._subsets(source, target, label, trainers, scored)
         unique = {(c.condition, c.recipe, c.source, c.target, c.seed): c for c in cells}
         once = {step.id: step for step in attributions}
-        steps = self._ordered(list(unique.values()), list(once.values()))
-        return Plan(self.asked, self.base, steps, tuple(unique.values()), tuple(once.values()), tuple(self.notes))
+        steps = self._ordered([*unique.values(), *subsets], list(once.values()))
+        planned = tuple(unique.values()), tuple(once.values())
+        return Plan(self.asked, self.base, steps, *planned, tuple(self.notes), tuple(subsets))
 
     def _cells(self, source: str, text: str, target: Named, label: str, trainers: tuple[Named, ...]) -> list[Planned]:
         found = []
@@ -213,13 +232,26 @@ class _Planner:
         versions = _versions(MEASURING)
         return [Attribute(self.base, at, scorer, data, target, self.asked.query_limit, versions) for scorer in scorers]
 
+    def _subsets(
+        self, source: str, target: Named, label: str, trainers: tuple[Named, ...], scored: list[Attribute]
+    ) -> list[Subset]:
+        """Random halves of the source, trained on with the first seed; the loss is that of the scorers' own queries."""
+        seed = self.asked.seeds[0]
+        settings = {**target.settings, "fingerprint": f"loss {target.settings['fingerprint']}"}
+        loss = Named(f"loss:{target.name}", settings, target.version)
+        found = []
+        for number in range(self.asked.lds or 0):
+            train = self._train(((self._data(source, f"{HALF}{number}"),),), trainers, seed)
+            step = Evaluate(self.base, train, loss, self.asked.query_limit, _versions(MEASURING))
+            found.append(Subset(source, target.name, label, number, seed, step, tuple(scored)))
+        return found
+
     def _data(self, name: str, treatment: str = "") -> Data:
         entry = self.catalog.entry("domain", name)
         if (name, treatment) not in self.drawn:
             examples = draw(entry.value, self.asked.train_limit, treatment)
-            drawn = Data(
-                name, len(examples), fingerprint(examples), f"{entry.plugin.label}, {entry.value.version}", treatment
-            )
+            n = self._data(name).n if treatment else len(examples)
+            drawn = Data(name, n, fingerprint(examples), f"{entry.plugin.label}, {entry.value.version}", treatment)
             self.drawn[name, treatment] = drawn
         return self.drawn[name, treatment]
 
@@ -241,7 +273,7 @@ class _Planner:
         values = {key: getattr(made, key) for key in fields(made) if key != "domain"}
         return Named(name, {**values, "fingerprint": made.fingerprint()}, f"{entry.plugin.label}, {made.version}")
 
-    def _ordered(self, cells: list[Planned], attributions: list[Attribute]) -> tuple[Step, ...]:
+    def _ordered(self, cells: "list[Planned | Subset]", attributions: list[Attribute]) -> tuple[Step, ...]:
         """Put every step once, what it needs before it: baselines, then seed by seed, then attribution."""
         found: dict[str, Step] = {}
 

@@ -1,7 +1,8 @@
 """The rows that a run writes and that every analysis reads: the only thing the two wings of the house share.
 
 DIR/results.jsonl holds one JSON object a line, each with a "kind": `run` (one line, what was asked), `cell` (one
-measured condition), `attribution` (one scorer on one pair), `not_done` (a step that failed, and why).
+measured condition), `attribution` (one scorer on one pair), `subset` (a random half of a source), `not_done` (a step
+that failed, and why).
 DIR/items/<step>.jsonl.gz holds one line for each test item: {"id", "prompt", "score"}; "prompt" is a hash, no text.
 """
 
@@ -48,6 +49,8 @@ class Results:
     attribution: list[dict[str, Any]]
     not_done: list[dict[str, Any]]
     root: Path | None = None
+    subsets: list[dict[str, Any]] = field(default_factory=list)
+    """source, target, recipe, seed, number, n (queries), value (mean loss), scores: {scorer: its sum over the half}"""
 
     def items(self, step: str) -> dict[tuple[str, str], float]:
         """Return {(item id, prompt hash): score} of one evaluation step, in the order of the file."""
@@ -75,6 +78,7 @@ def write(root: Path, results: Results) -> None:
     rows = [{"kind": "run", **results.run}]
     rows += [{"kind": "cell", **asdict(cell)} for cell in results.cells]
     rows += [{"kind": "attribution", **row} for row in results.attribution]
+    rows += [{"kind": "subset", **row} for row in results.subsets]
     rows += [{"kind": "not_done", **row} for row in results.not_done]
     text = "".join(json.dumps(row, sort_keys=True, allow_nan=False) + "\n" for row in rows)
     part = root / "results.jsonl.part"
@@ -96,6 +100,8 @@ def read(root: Path) -> Results:
                 found.run = row
             elif kind == "cell":
                 found.cells.append(Cell(**row))
+            elif kind == "subset":
+                found.subsets.append(row)
             elif kind in ("attribution", "not_done"):
                 getattr(found, kind).append(row)
             else:
