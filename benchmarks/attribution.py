@@ -3,8 +3,8 @@
     python benchmarks/attribution.py [--peers PYTHON] [--hub DIR] [--growth] [--slow]
 
 Work: 256 examples of 128 random tokens through a Llama of 256 x 4 layers (4.4 million parameters, 2048 words) with
-LoRA r=8 on all seven projections, float32, batches of 16. Then 128 random examples whose lengths differ by a factor
-of ten with a third learnt; and, with --hub (a folder laid out as the hub), 128 of GSM8K.
+LoRA r=8 on all seven projections, float32, batches of 16. Then 96 random examples whose lengths differ by a factor
+of ten with a third learnt; and, with --hub (a folder laid out as the hub), 96 of GSM8K.
 
 Yardstick: peft's own batched forward and backward, in the order given, which gives no example's own gradient. Each
 engine takes turns with it, a few batches each; ratio = its time an example over the yardstick's, the median of the
@@ -16,6 +16,7 @@ numbers stored, for a dense Rademacher map 1: higher is worse.
 """
 
 import argparse
+import ctypes
 import json
 import statistics
 import subprocess
@@ -70,14 +71,17 @@ def measure(row: Row, yardstick: Row, encoded: list[Any], turns: int) -> dict[st
     some = encoded[: max(SIZE, round(row.share * len(encoded)))]
     if row.share < 1:
         turns = 1
-    blocks = [some[i * len(some) // turns : (i + 1) * len(some) // turns] for i in range(turns)]
-    row.do(some[:SIZE]), yardstick.do(some[:SIZE])
-    memory = peak(lambda: row.do(blocks[0][: 2 * SIZE]))
-    seconds, ratios = [], []
-    for block in blocks:
+    else:
+        row.do(some[:SIZE]), yardstick.do(some[:SIZE])
+    memory, seconds, ratios = None, [], []
+    for turn in range(turns):
+        block = some[turn * len(some) // turns : (turn + 1) * len(some) // turns]
         before = timed(yardstick, block[: max(SIZE, len(block) // 2)] if uniform(block) else block)
-        seconds.append(timed(row, block))
-        ratios.append(seconds[-1] / before)
+        found: list[float] = []
+        grown = peak(lambda block=block, found=found: found.append(timed(row, block)))  # type: ignore[misc]
+        memory = grown if memory is None else max(memory, grown or 0)
+        seconds += found
+        ratios.append(found[0] / before)
     return {"speed": 1 / min(seconds), "ratio": statistics.median(ratios), "ratios": ratios, "memory": memory}
 
 
@@ -87,22 +91,20 @@ def uniform(encoded: list[Any]) -> bool:
 
 
 def peak(do: Callable[[], Any]) -> float | None:
-    """Return by how many MB the process grows while it does something; None where the system does not tell."""
+    """Do something and return by how many MB the process grew meanwhile; None where the system does not tell."""
+    status, before = Path("/proc/self/status"), None
 
     def memory(what: str) -> float:
-        lines = Path("/proc/self/status").read_text().splitlines()
-        return next(int(line.split()[1]) / 1024 for line in lines if line.startswith(what))
+        return next(int(line.split()[1]) / 1024 for line in status.read_text().splitlines() if line.startswith(what))
 
     try:
-        import ctypes
-
         ctypes.CDLL("libc.so.6").malloc_trim(0)  # what earlier rows left must not hide what this one takes
         Path("/proc/self/clear_refs").write_text("5")
         before = memory("VmRSS")
-        do()
-        return memory("VmHWM") - before
-    except (OSError, StopIteration, AttributeError):
-        return None
+    except (OSError, AttributeError, StopIteration):
+        pass
+    do()
+    return None if before is None else memory("VmHWM") - before
 
 
 def variance(kept: Any, exact: Any) -> float | None:
@@ -143,21 +145,22 @@ def table(kind: str, flags: argparse.Namespace) -> None:
     """Measure and print one table."""
     from peers import PEERS
 
-    n = flags.examples if kind == "equal" else min(flags.examples, 128)
+    n = flags.examples if kind == "equal" else min(flags.examples, 96)
     encoded, model = examples_of(kind, n, flags.hub), network()
     turns = max(1, n // 64) if kind == "equal" else 2
     lengths = sorted(len(e.ids) for e in encoded)
     about = "" if kind == "equal" else f": {lengths[0]} to {lengths[-1]} tokens, median {lengths[n // 2]}"
     print(f"\n{TABLES[kind]}{about} ({n} examples)\n\n{HEAD}", flush=True)
     yardstick = plain(model)
-    rows = [yardstick, cosines(model), sketches(model)]
+    speed = 1 / min(timed(yardstick, encoded[:64]) for _ in range(2))
+    line(yardstick.title, {"speed": speed, "ratio": 1.0, "ratios": [], "memory": None})
+    rows = [cosines(model), sketches(model)]
     if kind == "equal":
         rows.append(mapped(model))
     if flags.slow:
         rows += [sketches(model, "sparse"), cosines(model, fuse=False), alone(model)]
     for row in rows:
-        shared = turns if kind != "equal" else min(turns, 4)
-        found = measure(row, yardstick, encoded, shared)
+        found = measure(row, yardstick, encoded, turns)
         line(row.title, found | {"variance": judged(row, model) if kind == "equal" else None})
     if kind == "equal":
         some = random_tokens(JUDGED)

@@ -217,4 +217,4 @@ def mapped(model: Any) -> Row:
         for start in range(0, len(encoded), SIZE):
             each(chosen, torch.tensor([e.ids for e in encoded[start : start + SIZE]]))
 
-    return Row("torch.func vmap(grad), nothing projected", do)
+    return Row("torch.func vmap(grad), nothing projected", do, 1 / 4)

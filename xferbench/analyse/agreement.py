@@ -221,8 +221,9 @@ def _shown(value: float | None, form: str) -> str:
 
 def draw(found: Sequence[Mapping[str, Any]], path: Path) -> None:
     """Draw predicted against measured gain, one panel a scorer and recipe; then the same of halves of a source."""
-    shown = [row for row in found if row["points"]]
     halves = [row for row in found if row["lds_points"]]
+    # Too few pairs for a correlation are drawn only where there is nothing else to draw.
+    shown = [row for row in found if row["points"] and not (halves and row["spearman"] is None)]
     if not shown and not halves:
         raise UsageError("there is nothing to draw: no pair was both predicted and measured")
     columns = min(len(shown) + len(halves), 3)
@@ -259,7 +260,7 @@ def _draw_halves(axis: Any, row: Mapping[str, Any]) -> None:
         axis.legend(fontsize=7, frameon=False)
     ends = "" if row["lds_low"] is None else f" [{row['lds_low']:+.2f}, {row['lds_high']:+.2f}]"
     about = f"LDS {_shown(row['lds'], '+.2f')}{ends}, m = {row['lds_subsets']}"
-    axis.set_title(f"{row['scorer']} ({row['recipe']}): {about}", fontsize=10, loc="left")
+    axis.set_title(f"{row['scorer']} ({row['recipe']})\n{about}", fontsize=10, loc="left")
     less = " less its mean" if len(by_pair) > 1 else ""
     axis.set_xlabel(f"sum of scores over a random half{less}", fontsize=9)
     axis.set_ylabel(f"target's loss after training on it{less}, nats", fontsize=9)
