@@ -22,6 +22,7 @@ import statistics
 import subprocess
 import sys
 import time
+import warnings
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
@@ -241,6 +242,7 @@ def main() -> None:
         parser.add_argument(name, type=kind, help=argparse.SUPPRESS)
     flags = parser.parse_args()
     torch.set_num_threads(flags.threads)
+    warnings.filterwarnings("ignore")  # of other packages, in the midst of the table
     if flags.only:
         print(json.dumps(only(flags)))
     elif flags.growth:

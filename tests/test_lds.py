@@ -128,20 +128,21 @@ def test_a_run_trains_on_halves_and_says_what_each_scorer_foretold(inside, tmp_p
     from xferbench import load
     from xferbench.draw import draw as drawn
     from xferbench.work import checkpoint
-    from xferbench_baselines import Length
+    from xferbench_baselines import Random
 
     given = drawn(inside.entry("domain", "tiny/picks").value, 20)
     queries = inside.entry("target", "tiny/quick").value.queries(5)
+    right = Random().score(None, given, [queries])[:, 0]
     for row, step in zip(found.subsets, trained[1:], strict=True):
-        chosen = [given[place] for place in half(20, row["number"])]
-        assert row["scores"]["length"] == pytest.approx(float(Length().score(None, chosen, [queries]).sum()))
+        assert row["scores"]["random"] == pytest.approx(right[half(20, row["number"])].sum())
         assert (row["n"], row["null"]) == (5, {"length": 0, "random": 0})
         model = load(checkpoint(step, step.base.folder, store))
         assert row["value"] == pytest.approx(loss_of(model, queries), rel=1e-5)
     by = {row["scorer"]: row for row in agreement(read(tmp_path))}
-    sums, losses = zip(*((row["scores"]["length"], row["value"]) for row in found.subsets), strict=True)
-    assert by["length"]["lds"] == pytest.approx(spearmanr(sums, [-x for x in losses]).statistic)
+    sums, losses = zip(*((row["scores"]["random"], row["value"]) for row in found.subsets), strict=True)
+    assert by["random"]["lds"] == pytest.approx(spearmanr(sums, [-x for x in losses]).statistic)
     assert by["random"]["lds_subsets"] == 4
+    assert by["length"]["lds_reason"] == "all sums of scores, or all losses, are equal"
     assert all(store.done(step) for step in make(replace(asked, lds=None), inside).steps)
 
 
