@@ -132,6 +132,21 @@ class Scorer(Protocol):
 
 
 @runtime_checkable
+class Indexable(Scorer, Protocol):
+    """A scorer that compares two rows of numbers by their cosine: those of the examples can be kept in an index."""
+
+    dimensions: int
+
+    def features(self, model: Any, examples: Sequence[Example]) -> Any:
+        """Return the row of each example: float (examples, dimensions), nan where it has none."""
+        ...
+
+    def aim(self, model: Any, queries: Sequence[Sequence[Example]]) -> Any:
+        """Return the row of each group of queries: float (groups, dimensions)."""
+        ...
+
+
+@runtime_checkable
 class Executor(Protocol):
     """Where steps run. `pool` returns a concurrent.futures.Executor: submit() takes a function and its arguments."""
 

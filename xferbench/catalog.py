@@ -21,6 +21,8 @@ from xferbench.api import Domain, Suite
 from xferbench.errors import PluginError, UsageError, XferbenchError, nearest, unknown
 from xferbench.settings import convert, fields
 
+LOSS = "loss:"
+"""loss:TARGET measures the loss of a target's queries; only the harness asks for it."""
 KINDS = ("domain", "trainer", "scorer", "target", "suite", "executor")
 
 
@@ -70,12 +72,21 @@ class Catalog:
             from xferbench.lmeval import stock_target
 
             return Entry(stock_target(name), Plugin("lmeval", "lm_eval", version("lm_eval"), "lm_eval"))
+        if kind == "target" and name.startswith(LOSS):
+            from xferbench.loss import Loss
+
+            inner = self.entry(kind, name.removeprefix(LOSS))
+            return Entry(Loss(inner.value), inner.plugin)
         if name not in self.entries[kind]:
             raise unknown(kind, name, self.names(kind))
         return self.entries[kind][name]
 
     def make(self, kind: str, name: str, settings: Mapping[str, Any]) -> Any:
         """Build a trainer, scorer, executor or target with its settings, checked against its fields."""
+        if kind == "target" and name.startswith(LOSS):
+            from xferbench.loss import Loss
+
+            return Loss(self.make(kind, name.removeprefix(LOSS), settings))
         value = self.entry(kind, name).value
         known = fields(value)
         typed = {}

@@ -89,6 +89,14 @@ def main(debug: bool) -> None:
     "--out", type=click.Path(path_type=Path), default=Path("runs"), show_default=True, help="Where results go."
 )
 @click.option("--score-at", metavar="NAME", help="Score examples at transfer (default) or at baseline.")
+@click.option(
+    "--lds",
+    type=click.IntRange(4),
+    is_flag=False,
+    flag_value=8,
+    metavar="[M]",
+    help="Retrain on M random halves of each source (8), and hold the scorers against the losses.",
+)
 @click.option("--executor", metavar="NAME", help="Where steps run (default: local).")
 @click.option("--jobs", type=click.IntRange(1), help="Steps at a time (default: as many as the machine takes).")
 @click.option("--dry-run", is_flag=True, help="Show the steps, and which are done; do nothing.")
@@ -266,6 +274,35 @@ def analyse(
     from xferbench.face import analyse_command
 
     analyse_command(what, source, json, plot, scale, n, drop)
+
+
+@main.command()
+@click.option("--source", metavar="NAME[,...]", required=True, help="Domains whose examples are ranked.")
+@click.option("--target", metavar="NAME[,...]", required=True, help="Benchmarks that they are ranked for.")
+@click.option("--index", type=click.Path(path_type=Path), required=True, help="Folder of the kept gradients.")
+@click.option(
+    "--model", metavar="ID_OR_PATH", help="A base model, an adapter, or a run's training step (default: the suite's)."
+)
+@click.option("--suite", metavar="NAME", help="Where short names, the model and budgets come from (default: mini).")
+@click.option(
+    "--scorer", metavar="NAME", help="What is kept (default: sketch:dimensions=4096,projection=count,seed=0)."
+)
+@click.option("--dtype", metavar="NAME", help="float16 (default), bfloat16 or float32.")
+@click.option("--train-limit", type=click.IntRange(1), help="Examples drawn from each domain.")
+@click.option("--query-limit", type=click.IntRange(1), help="Questions of the target to aim at (default: 64).")
+@click.option("--top", type=click.IntRange(1), default=20, show_default=True, help="Examples shown for each target.")
+@click.option("--plot", type=click.Path(path_type=Path), help="Draw the scores into FILE.png or FILE.svg.")
+@click.option("--json", is_flag=True, help="Print as JSON.")
+def attribute(index: Path, dtype: str | None, top: int, json: bool, plot: Path | None, **flags: Any) -> None:
+    """Rank training examples by what a step on them does for a target, from gradients kept on disk.
+
+    \b
+    xferbench attribute --source math --target gpqa --index kept
+    xferbench attribute --model runs/steps/train-0123456789abcdef --source math,code --target gpqa,logic --index kept
+    """
+    from xferbench.lookup import attribute_command
+
+    attribute_command(flags, index, dtype, top, json, plot)
 
 
 @main.command()

@@ -11,11 +11,12 @@ from itertools import islice
 from xferbench.api import Domain, Example
 from xferbench.errors import DataError, PluginError, UsageError, XferbenchError
 
-TREATMENTS = ("", "shuffled")
+HALF = "half"
+"""half0, half1, ...: a random half of what is drawn, as datamodels need; shuffled: the placebo."""
 
 
 def draw(domain: Domain, limit: int | None, treatment: str = "", seed: int = 0) -> list[Example]:
-    """Draw `limit` examples (None: all) from a domain: the same ones for every training seed.
+    """Draw `limit` examples (None: all) from a domain, then treat them: the same ones for every training seed.
 
     A stream comes in random order, so its first ones are taken; anything else is sampled, since data sets lie sorted by
     source or size. A smaller limit draws the first ones of a larger. Raises DataError when the domain is empty or has
@@ -38,7 +39,14 @@ def draw(domain: Domain, limit: int | None, treatment: str = "", seed: int = 0) 
         order = random.Random(f"draw {seed} {domain.name}").sample(range(len(found)), len(found))
         found = [found[index] for index in order[:limit]]
     found = [e if e.domain else dataclasses.replace(e, domain=domain.name) for e in found]
+    if treatment.startswith(HALF):
+        return [found[place] for place in half(len(found), int(treatment.removeprefix(HALF)), seed)]
     return shuffled(found, seed) if treatment == "shuffled" else found
+
+
+def half(n: int, number: int, seed: int = 0) -> list[int]:
+    """Return the places, in order, of n // 2 of n examples: random half `number`, the same for every training seed."""
+    return sorted(random.Random(f"half {seed} {number}").sample(range(n), n // 2))
 
 
 def shuffled(examples: Sequence[Example], seed: int = 0) -> list[Example]:

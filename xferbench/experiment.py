@@ -12,6 +12,9 @@ from xferbench.errors import UsageError, nearest, unknown
 
 CONDITIONS = ("baseline", "transfer", "direct", "sequential", "joint", "placebo")
 
+FEWEST = 4
+"""Random halves without which no rank correlation is worth its name."""
+
 
 @dataclass(frozen=True)
 class Experiment:
@@ -44,6 +47,8 @@ class Experiment:
     """Questions of the target that scorers aim at."""
     score_at: str = "transfer"
     """The checkpoint at which examples are scored: transfer (after training on the source) or baseline."""
+    lds: int | None = None
+    """Random halves of the source that are trained on, to see whether scores foretell the loss; None: none."""
     executor: str = "local"
     jobs: int | None = None
     """Steps at a time; None: as many as the machine takes."""
@@ -62,7 +67,7 @@ def from_mapping(values: Mapping[str, Any], where: str = "experiment") -> Experi
             raise UsageError(f"{where}: unknown key {key!r}{nearest(name, FIELDS)} (known: {', '.join(FIELDS)})")
         if value is not None:
             known[name] = _listed(where, name, value) if name in LISTS else value
-    for name in ("train_limit", "eval_limit", "query_limit", "jobs"):
+    for name in ("train_limit", "eval_limit", "query_limit", "jobs", "lds"):
         if name in known and (not isinstance(known[name], int) or isinstance(known[name], bool) or known[name] < 1):
             raise UsageError(f"{where}: {name} takes a whole number above 0, not {known[name]!r}")
     for name in ("suite", "model", "executor", "score_at", "budget"):
@@ -70,6 +75,8 @@ def from_mapping(values: Mapping[str, Any], where: str = "experiment") -> Experi
             raise UsageError(f"{where}: {name} takes a name, not {known[name]!r}")
     if known.get("score_at", "transfer") not in ("transfer", "baseline"):
         raise unknown("checkpoint to score at", known["score_at"], ("transfer", "baseline"))
+    if known.get("lds", FEWEST) < FEWEST:
+        raise UsageError(f"{where}: lds takes at least {FEWEST} random halves, not {known['lds']}")
     for condition in known.get("conditions", ()):
         if condition not in CONDITIONS:
             raise unknown("condition", condition, CONDITIONS)

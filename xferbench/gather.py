@@ -5,6 +5,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+from xferbench.draw import half
 from xferbench.plan import Plan
 from xferbench.results import Cell, Results, read_scores
 from xferbench.steps import Evaluate, Train
@@ -43,6 +44,7 @@ def gather(plan: Plan, store: Store, failed: dict[str, str], root: Path) -> Resu
                 row["reason"] = "no example has a finite score"
             results.attribution.append(row)
     results.training = _logs(plan, store, root)
+    results.subsets += _subsets(plan, store)
     _top_shares(results, store)
     results.run["notes"] += _fates(plan, store) + _unscored(results)
     results.not_done += [{"step": s.id, "title": s.title, "why": failed[s.id]} for s in plan.steps if s.id in failed]
@@ -68,6 +70,30 @@ def _logs(plan: Plan, store: Store, root: Path) -> list[dict[str, Any]]:
             row = {"step": step.id, "curriculum": step.curriculum, "recipe": step.recipe, "trainer": step.trainer.name}
             found.append({**row, "seed": step.seed, "start": step.start.id if step.start else None})
     return found
+
+
+def _subsets(plan: Plan, store: Store) -> list[dict[str, Any]]:
+    """For each random half that was learnt from: the target's loss, and each scorer's sum over its examples.
+
+    An example without a score adds nothing; `null` counts them.
+    """
+    rows = []
+    for one in plan.subsets:
+        if not store.done(one.step):
+            continue
+        sums: dict[str, float] = {}
+        null: dict[str, int] = {}
+        for step in one.scored:
+            if store.done(step):
+                scores = _lines(store, step.id)
+                mine = [scores[place] for place in half(len(scores), one.number)]
+                sums[step.scorer.name] = sum(score for score in mine if score is not None)
+                null[step.scorer.name] = mine.count(None)
+        found = store.result(one.step)
+        names = {"source": one.source, "target": one.target, "recipe": one.recipe, "seed": one.seed}
+        values = {"number": one.number, "value": found["value"], "stderr": found["stderr"], "n": found["n"]}
+        rows.append({**names, **values, "step": one.step.id, "scores": sums, "null": null})
+    return rows
 
 
 def _about(plan: Plan, store: Store) -> dict[str, Any]:
@@ -174,5 +200,8 @@ def _top_shares(results: Results, store: Store, top: float = 0.2) -> None:
 
 
 def _scores(store: Store, step: str) -> list[float]:
-    found = read_scores(store.folder(step) / "scores.jsonl.gz")
-    return [score for score in found.values() if score is not None]
+    return [score for score in _lines(store, step) if score is not None]
+
+
+def _lines(store: Store, step: str) -> list[float | None]:
+    return list(read_scores(store.folder(step) / "scores.jsonl.gz").values())

@@ -1,8 +1,7 @@
 """Experiment -> steps in order, none twice. Everything that can be wrong is found here, before anything is trained."""
 
 import dataclasses
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
@@ -11,8 +10,10 @@ from xferbench import models
 from xferbench.api import Suite
 from xferbench.catalog import Catalog
 from xferbench.curriculum import Curriculum, parse
+from xferbench.draw import HALF
 from xferbench.errors import UsageError, unknown
 from xferbench.experiment import Experiment, spec
+from xferbench.planned import Names, Plan, Planned, Subset
 from xferbench.settings import fields
 from xferbench.steps import Attribute, Base, Data, Evaluate, Named, Step, Train
 from xferbench.supply import Stages, Supply
@@ -21,43 +22,25 @@ TRAINING = ("torch", "transformers", "peft", "trl")
 MEASURING = ("torch", "transformers", "peft", "lm_eval")
 
 
-@dataclass(frozen=True)
-class Planned:
-    """One cell to be measured: a condition on a target, and the step that measures it."""
-
-    condition: str
-    recipe: str
-    source: str
-    target: str
-    seed: int | None
-    step: Evaluate
-
-
-@dataclass(frozen=True)
-class Plan:
-    """The experiment with full names, its steps (what a step needs comes before it), and what each is for."""
-
-    experiment: Experiment
-    base: Base
-    steps: tuple[Step, ...]
-    cells: tuple[Planned, ...]
-    attributions: tuple[Attribute, ...]
-    notes: tuple[str, ...]
-    """What was asked and cannot be, and why."""
-    own_domains: Mapping[str, str | None]
-    """Target -> the domain that DIRECT trains on for it."""
-    budget: Mapping[str, Any]
-    """{"name": ..., "total": ..., "unit": "examples" | "tokens"}: what every curriculum learns from, if matched."""
+def resolve(asked: Experiment, catalog: Catalog, known: dict[str, str]) -> Names:
+    """Look up the names of an experiment as `make` does, and draw nothing."""
+    planner = _planner(asked, catalog, known)
+    scorers = tuple(planner.named("scorer", text) for text in asked.scorer)
+    return Names(planner.asked, planner.base, scorers, tuple(map(planner.target, planner.asked.target)))
 
 
 def make(asked: Experiment, catalog: Catalog, known: dict[str, str] | None = None) -> Plan:
     """Plan an experiment. `known` remembers digests of weight files between runs."""
+    return _planner(asked, catalog, {} if known is None else known).plan()
+
+
+def _planner(asked: Experiment, catalog: Catalog, known: dict[str, str]) -> "Planner":
     if not (asked.source or asked.curriculum) or not asked.target:
         missing = "a target (--target gpqa)" if asked.source or asked.curriculum else "a source (--source math)"
         raise UsageError(f"say what to learn from and what to measure: {missing} is missing")
     if asked.suite not in catalog.names("suite"):
         raise unknown("suite", asked.suite, catalog.names("suite"))
-    return Planner(asked, catalog, {} if known is None else known).plan()
+    return Planner(asked, catalog, known)
 
 
 class Planner:
@@ -124,22 +107,25 @@ class Planner:
         self.catalog.entry("executor", self.asked.executor)
         cells: list[Planned] = []
         attributions: list[Attribute] = []
+        subsets: list[Subset] = []
         for text in self.asked.target:
             target = self.target(text)
             for label, trainers in recipes:
                 for source in self.asked.source:
                     cells += self._cells(source, text, target, label, trainers)
-                    attributions += self._attributions(source, target, trainers, scorers)
+                    scored = self._attributions(source, target, trainers, scorers)
+                    attributions += scored
+                    subsets += self._subsets(source, target, label, trainers, scored)
                 cells += self._further(text, target, label, trainers)
-        return self.ordered(cells, attributions)
+        return self.ordered(cells, attributions, subsets)
 
-    def ordered(self, cells: list[Planned], attributions: list[Attribute]) -> Plan:
-        """Return the plan of these cells and attributions, none twice."""
+    def ordered(self, cells: list[Planned], attributions: list[Attribute], subsets: Sequence[Subset] = ()) -> Plan:
+        """Return the plan of these cells, attributions and random halves, none twice."""
         unique = {(c.condition, c.recipe, c.source, c.target, c.seed, c.step.id): c for c in cells}
         once = {step.id: step for step in attributions}
-        steps = self._ordered(list(unique.values()), list(once.values()))
+        steps = self._ordered([*unique.values(), *subsets], list(once.values()))
         return Plan(self.asked, self.base, steps, tuple(unique.values()), tuple(once.values()), tuple(self.notes),
-                    self.own_domains, self.supply.account())  # fmt: skip
+                    self.own_domains, self.supply.account(), tuple(subsets))  # fmt: skip
 
     def _cells(self, source: str, text: str, target: Named, label: str, trainers: tuple[Named, ...]) -> list[Planned]:
         found = []
@@ -281,6 +267,20 @@ class Planner:
         """Return the step that scores each example of `data` for its influence on a target, at a checkpoint."""
         return Attribute(self.base, at, scorer, data, target, self.asked.query_limit, _versions(MEASURING))
 
+    def _subsets(
+        self, source: str, target: Named, label: str, trainers: tuple[Named, ...], scored: list[Attribute]
+    ) -> list[Subset]:
+        """Random halves of the source, trained on with the first seed; the loss is that of the scorers' own queries."""
+        seed = self.asked.seeds[0]
+        settings = {**target.settings, "fingerprint": f"loss {target.settings['fingerprint']}"}
+        loss = Named(f"loss:{target.name}", settings, target.version)
+        found = []
+        for number in range(self.asked.lds or 0):
+            train = self.train(self.supply.stages(parse(source), f"{HALF}{number}"), trainers, seed)
+            step = Evaluate(self.base, train, loss, self.asked.query_limit, _versions(MEASURING))
+            found.append(Subset(source, target.name, label, number, seed, step, tuple(scored)))
+        return found
+
     def recipe(self, text: str) -> tuple[Named, ...]:
         """Read the trainers of a recipe."""
         return tuple(self.named("trainer", part.strip()) for part in text.split(">"))
@@ -308,7 +308,7 @@ class Planner:
         values = {key: getattr(made, key) for key in fields(made) if key != "domain"}
         return Named(name, {**values, "fingerprint": made.fingerprint()}, f"{entry.plugin.label}, {made.version}")
 
-    def _ordered(self, cells: list[Planned], attributions: list[Attribute]) -> tuple[Step, ...]:
+    def _ordered(self, cells: "list[Planned | Subset]", attributions: list[Attribute]) -> tuple[Step, ...]:
         """Put every step once, what it needs before it: baselines, then seed by seed, then attribution."""
         found: dict[str, Step] = {}
 

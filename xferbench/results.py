@@ -1,8 +1,9 @@
 """The rows that a run writes and that every analysis reads: the only thing the two wings of the house share.
 
 DIR/results.jsonl holds one JSON object a line, each with a "kind": `run` (one line, what was asked), `cell` (one
-measured condition), `attribution` (one scorer on one pair), `training` (one training that kept a log), `not_done` (a
-step that failed, and why). DIR/training/<step>.jsonl is such a log: a line for each point of the curve.
+measured condition), `attribution` (one scorer on one pair), `subset` (a random half of a source), `training` (one
+training that kept a log), `not_done` (a step that failed, and why).
+DIR/training/<step>.jsonl is the log of a training: a line for each point of the curve.
 DIR/items/<step>.jsonl.gz holds one line for each test item: {"id", "prompt", "score"}; "prompt" is a hash, no text.
 DIR/scores/<step>.jsonl.gz holds one line for each training example that a scorer scored: {"id", "source", "score"}.
 """
@@ -53,6 +54,8 @@ class Results:
     attribution: list[dict[str, Any]]
     not_done: list[dict[str, Any]]
     root: Path | None = None
+    subsets: list[dict[str, Any]] = field(default_factory=list)
+    """source, target, recipe, seed, number, n (queries), value (mean loss), scores: {scorer: its sum over the half}"""
     training: list[dict[str, Any]] = field(default_factory=list)
     """step, curriculum, recipe, trainer, seed, start (the training that it went on from, or None)"""
 
@@ -104,6 +107,7 @@ def write(root: Path, results: Results) -> None:
     rows += [{"kind": "cell", **asdict(cell)} for cell in results.cells]
     rows += [{"kind": "attribution", **row} for row in results.attribution]
     rows += [{"kind": "training", **row} for row in results.training]
+    rows += [{"kind": "subset", **row} for row in results.subsets]
     rows += [{"kind": "not_done", **row} for row in results.not_done]
     text = "".join(json.dumps(row, sort_keys=True, allow_nan=False) + "\n" for row in rows)
     part = root / "results.jsonl.part"
@@ -125,6 +129,8 @@ def read(root: Path) -> Results:
                 found.run = row
             elif kind == "cell":
                 found.cells.append(Cell(**row))
+            elif kind == "subset":
+                found.subsets.append(row)
             elif kind in ("attribution", "training", "not_done"):
                 getattr(found, kind).append(row)
             else:

@@ -53,7 +53,10 @@ class Chosen:
 
 @dataclass(frozen=True)
 class Data:
-    """The examples drawn from one domain; `treatment` "shuffled" gives each prompt the answer of another."""
+    """The `n` examples drawn from one domain, and how they are treated.
+
+    "shuffled" gives each prompt the answer of another; "half3" keeps a random half, number 3.
+    """
 
     domain: str
     n: int

@@ -10,6 +10,8 @@ from typing import Any, ClassVar
 
 from xferbench import Example, UsageError, hookimpl
 
+from .kept import SketchedCosine
+
 
 @dataclass(frozen=True)
 class Cosine:
@@ -209,4 +211,4 @@ def _compare(
 @hookimpl
 def provide_scorers() -> Iterable[type]:
     """Return the gradient scorers."""
-    return (Cosine, Dot, TracIn, Less, Trak, Updates)
+    return (Cosine, Dot, TracIn, Less, Trak, Updates, SketchedCosine)

@@ -1,6 +1,6 @@
 """Does a scorer foretell transfer? Its predictions against the measured gains, over all pairs of a run."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xferbench.analyse.figure import canvas, dots, save
+from xferbench.analyse.lds import lds
 from xferbench.analyse.pairing import Pair, number, pairs
 from xferbench.analyse.qap import qap
 from xferbench.analyse.rank import (
@@ -25,9 +26,11 @@ from xferbench.results import Results
 
 Matrix = NDArray[np.float64]
 FEWEST = 4
+COLOURS, MARKERS = ("#0072B2", "#D55E00", "#009E73", "#B0568C", "#E69F00", "#767676"), "osD^vX"
 NUMBERS = (
-    "spearman", "low", "high", "kendall", "kendall_low", "kendall_high", "cluster_low", "cluster_high", "p_qap",
-    "p_floor", "top1", "top1_chance", "regret1", "regret1_chance", "regret3", "ndcg",
+    "spearman", "low", "high", "kendall", "kendall_low", "kendall_high", "cluster_low", "cluster_high",
+    "kendall_cluster_low", "kendall_cluster_high", "p_qap", "p_floor", "top1", "top1_chance", "regret1",
+    "regret1_chance", "regret3", "ndcg",
 )  # fmt: skip
 
 
@@ -36,16 +39,21 @@ def agreement(results: Results, *, resamples: int = 10_000, seed: int = 0) -> li
 
     Predicted: the mean score of a source toward a target; measured: mean transfer - baseline (a fraction). Cells whose
     source is what direct trains on are left out. spearman with its Bonett-Wright interval (low, high; cells taken as
-    independent) and the percentile interval of a bootstrap over sources (cluster_low, cluster_high); p_qap: see `qap`.
+    independent) and the percentile interval of a bootstrap over sources (cluster_low, cluster_high); kendall likewise
+    (Fieller's interval; kendall_cluster_*); p_qap: see `qap`.
     top1: share of targets whose best source was named; regret1, regret3: what trusting the best 1 or 3 costs, mean over
-    targets; *_chance: what a random order scores. Undefined numbers are None, beside a reason.
+    targets; *_chance: what a random order scores. lds, lds_low, lds_high: the linear datamodeling score (see `lds`),
+    where random halves of a source were trained on. Undefined numbers are None, beside a reason.
     """
     rows = []
     groups = pairs(results)
+    recipes = dict.fromkeys([*(pair.recipe for pair in groups), *(str(row["recipe"]) for row in results.subsets)])
     for scorer in dict.fromkeys(str(row["scorer"]) for row in results.attribution):
-        for recipe in dict.fromkeys(pair.recipe for pair in groups):
+        for recipe in recipes:
             table = _table(results, [pair for pair in groups if pair.recipe == recipe], scorer)
-            rows.append({"scorer": scorer, "recipe": recipe, **_compare(*table, resamples, seed)})
+            halves, points = lds(results, scorer, recipe, resamples=min(resamples, 2000), seed=seed)
+            found = _compare(*table, resamples, seed)
+            rows.append({"scorer": scorer, "recipe": recipe, **found, **halves, "lds_points": points})
     return rows
 
 
@@ -99,12 +107,14 @@ def _compare(
     low, high = spearman_interval(rho, len(x)) or (None, None)
     tau = kendall(x, y)
     tau_low, tau_high = (kendall_interval(tau, len(x)) if tau is not None else None) or (None, None)
-    cluster = _cluster(predicted, measured, min(resamples, 2000), seed) or (None, None)
+    cluster = _cluster(predicted, measured, spearman, min(resamples, 2000), seed) or (None, None)
+    tau_cluster = _cluster(predicted, measured, kendall, min(resamples, 500), seed) or (None, None)
     luck = qap(predicted, measured, square, resamples, seed)
     found |= {
         "spearman": number(rho), "low": number(low), "high": number(high), "kendall": number(tau),
         "kendall_low": number(tau_low), "kendall_high": number(tau_high),
         "cluster_low": number(cluster[0]), "cluster_high": number(cluster[1]),
+        "kendall_cluster_low": number(tau_cluster[0]), "kendall_cluster_high": number(tau_cluster[1]),
     }  # fmt: skip
     if luck is not None:
         found |= {"p_qap": number(luck.p), "p_floor": number(luck.floor), "permuted": luck.permuted}
@@ -135,8 +145,10 @@ def _choices(targets: list[str], predicted: Matrix, measured: Matrix) -> dict[st
     return {name: number(np.mean(values)) for name, values in rows.items()} | {"by_target": by_target}
 
 
-def _cluster(predicted: Matrix, measured: Matrix, resamples: int, seed: int) -> tuple[float, float] | None:
-    """Percentile interval of rho over sources drawn with replacement; None with fewer than four sources."""
+def _cluster(
+    predicted: Matrix, measured: Matrix, statistic: Callable[..., float | None], resamples: int, seed: int
+) -> tuple[float, float] | None:
+    """Percentile interval of a correlation over sources drawn with replacement; None with fewer than four sources."""
     k = len(predicted)
     rng = np.random.default_rng(seed)
     draws = []
@@ -144,9 +156,9 @@ def _cluster(predicted: Matrix, measured: Matrix, resamples: int, seed: int) -> 
         rows = rng.integers(0, k, k)
         x, y = predicted[rows], measured[rows]
         used = np.isfinite(x) & np.isfinite(y)
-        rho = spearman(x[used], y[used]) if used.any() else None
-        if rho is not None:
-            draws.append(rho)
+        found = statistic(x[used], y[used]) if used.sum() > 1 else None
+        if found is not None:
+            draws.append(found)
     if len(draws) < 100:
         return None
     low, high = np.quantile(draws, [0.025, 0.975])
@@ -176,7 +188,31 @@ def text(found: Sequence[Mapping[str, Any]]) -> str:
     if chance:
         best, lost = chance[0]["top1_chance"], 100 * chance[0]["regret1_chance"]
         lines.append(f"A random choice of source: top-1 {best:.0%}, regret@1 {lost:.1f}.")
-    return "\n".join([*lines, *dict.fromkeys(notes)])
+    floor = next((row["p_floor"] for row in found if row["p_floor"] is not None), None)
+    if floor is not None:
+        lines.append(f"QAP p cannot fall below {floor:.2g} here.")
+    return "\n".join([*lines, *dict.fromkeys(notes), *_halves(found)])
+
+
+def _halves(found: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The linear datamodeling scores as a table, best first; nothing where no half was trained on."""
+    known = [row for row in found if row["lds_points"]]
+    if not known:
+        return []
+    heads, rows = ["scorer", "recipe", "pairs", "subsets", "LDS", "95 %"], []
+    for row in sorted(known, key=lambda row: (2.0 if row["lds"] is None else -row["lds"], row["scorer"])):
+        ends = "." if row["lds_low"] is None else f"[{row['lds_low']:+.2f}, {row['lds_high']:+.2f}]"
+        counts = [str(row["lds_pairs"]), str(row["lds_subsets"])]
+        rows.append([row["scorer"], row["recipe"], *counts, _shown(row["lds"], "+.2f"), ends])
+    notes = [f"{row['scorer']}: {row['lds_reason']}." for row in known if row["lds_reason"]]
+    return [
+        "",
+        grid([heads, *rows], ["left"] * 2 + ["right"] * 4),
+        "",
+        "LDS: rank correlation, over random halves of a source, of summed scores and minus the target's loss after",
+        "training on the half, mean over pairs; 95 %: bootstrap over subsets, one training each.",
+        *dict.fromkeys(notes),
+    ]
 
 
 def _shown(value: float | None, form: str) -> str:
@@ -184,12 +220,14 @@ def _shown(value: float | None, form: str) -> str:
 
 
 def draw(found: Sequence[Mapping[str, Any]], path: Path) -> None:
-    """Draw predicted against measured gain, one panel a scorer and recipe."""
-    shown = [row for row in found if row["points"]]
-    if not shown:
+    """Draw predicted against measured gain, one panel a scorer and recipe; then the same of halves of a source."""
+    halves = [row for row in found if row["lds_points"]]
+    # Too few pairs for a correlation are drawn only where there is nothing else to draw.
+    shown = [row for row in found if row["points"] and not (halves and row["spearman"] is None)]
+    if not shown and not halves:
         raise UsageError("there is nothing to draw: no pair was both predicted and measured")
-    columns = min(len(shown), 3)
-    rows = -(-len(shown) // columns)
+    columns = min(len(shown) + len(halves), 3)
+    rows = -(-(len(shown) + len(halves)) // columns)
     figure, axes = canvas(rows, columns, (4.4 * columns, 3.8 * rows))
     for axis, row in zip(axes, shown, strict=False):
         names = [f"{p['source'].rpartition('/')[2]} → {p['target'].rpartition('/')[2]}" for p in row["points"]]
@@ -199,6 +237,30 @@ def draw(found: Sequence[Mapping[str, Any]], path: Path) -> None:
         axis.set_title(f"{row['scorer']} ({row['recipe']}): {rho}", fontsize=10, loc="left")
         axis.set_xlabel("predicted: mean score", fontsize=9)
         axis.set_ylabel("measured gain, points", fontsize=9)
-    for axis in axes[len(shown) :]:
+    for axis, row in zip(axes[len(shown) :], halves, strict=False):
+        _draw_halves(axis, row)
+    for axis in axes[len(shown) + len(halves) :]:
         axis.set_visible(False)
     save(figure, path)
+
+
+def _draw_halves(axis: Any, row: Mapping[str, Any]) -> None:
+    """Each random half: the sum of its scores, centred in its pair, and the loss of the target after training on it."""
+    by_pair: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
+    for point in row["lds_points"]:
+        by_pair.setdefault((point["source"], point["target"]), []).append(point)
+    for place, (pair, points) in enumerate(by_pair.items()):
+        x, y = (np.array([point[key] for point in points], float) for key in ("predicted", "loss"))
+        if len(by_pair) > 1:
+            x, y = x - x.mean(), y - y.mean()
+        style = {"marker": MARKERS[place % len(MARKERS)], "color": COLOURS[place % len(COLOURS)]}
+        name = " → ".join(part.rpartition("/")[2] for part in pair)
+        axis.plot(x, y, linestyle="", markersize=5, label=name if len(by_pair) <= len(COLOURS) else None, **style)
+    if len(by_pair) <= len(COLOURS):
+        axis.legend(fontsize=7, frameon=False)
+    ends = "" if row["lds_low"] is None else f" [{row['lds_low']:+.2f}, {row['lds_high']:+.2f}]"
+    about = f"LDS {_shown(row['lds'], '+.2f')}{ends}, m = {row['lds_subsets']}"
+    axis.set_title(f"{row['scorer']} ({row['recipe']})\n{about}", fontsize=10, loc="left")
+    less = " less its mean" if len(by_pair) > 1 else ""
+    axis.set_xlabel(f"sum of scores over a random half{less}", fontsize=9)
+    axis.set_ylabel(f"target's loss after training on it{less}, nats", fontsize=9)

@@ -72,6 +72,10 @@ def _attribution(rows: list[dict[str, Any]], agreement: list[dict[str, Any]]) ->
                 f"{row['scorer']}: Spearman {row['spearman']:+.2f} with the measured gains over {row['cells']} cells, "
                 f"QAP p {row['p_qap']:.3f}"
             )
+        if row["lds"] is not None:
+            ends = "" if row["lds_low"] is None else f" [{row['lds_low']:+.2f}, {row['lds_high']:+.2f}]"
+            many = f"{row['lds_subsets']} random halves a source, {row['lds_pairs']} pairs"
+            lines.append(f"{row['scorer']}: linear datamodeling score {row['lds']:+.2f}{ends} over {many}")
     if agreement and all(row["spearman"] is None for row in agreement):
         lines.append(f"Whether the scores foretell the gains: {agreement[0]['reason']}.")
     return "\n".join(lines)

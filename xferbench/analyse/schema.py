@@ -103,7 +103,12 @@ AGREEMENT = _object(
         "p_qap": NUMBER,
         "cells": {"type": "integer"},
         "reason": TEXT,
-    }
+    },
+    lds=NUMBER,
+    lds_low=NUMBER,
+    lds_high=NUMBER,
+    lds_subsets={"type": "integer"},
+    lds_reason=TEXT,
 )
 
 SCHEMA: dict[str, Any] = {
