@@ -10,14 +10,15 @@ ROOT = Path(__file__).parent.parent
 HARNESS = ROOT / "xferbench"
 FLOORS = {
     1: ("errors", "api", "steps"),
-    2: ("hookspecs", "experiment", "results", "progress", "hub", "models", "draw", "settings"),
-    3: ("lmeval", "train", "evaluate", "attribute", "store"),
-    4: ("catalog", "analyse"),
+    2: ("hookspecs", "experiment", "results", "progress", "hub", "models", "draw", "settings", "locks"),
+    3: ("lmeval", "train", "evaluate", "attribute", "store", "ready"),
+    4: ("catalog", "analyse", "shelf", "upkeep"),
     5: ("plan", "work", "listing", "status", "doctor", "testing"),
-    6: ("gather", "schedule"),
-    7: ("run",),
-    8: ("face",),
-    9: ("cli",),
+    6: ("gather", "job"),
+    7: ("schedule",),
+    8: ("run",),
+    9: ("face",),
+    10: ("cli",),
 }
 FLOOR = {module: floor for floor, modules in FLOORS.items() for module in modules}
 ANALYSIS = {"numpy", "scipy", "matplotlib", "tabulate"}

@@ -71,7 +71,10 @@ class Measurement:
 
 @runtime_checkable
 class Trainer(Protocol):
-    """A frozen dataclass whose fields are its hyperparameters, each with a default."""
+    """A frozen dataclass whose fields are its hyperparameters, each with a default.
+
+    It may foretell what one training leaves on the disk, in bytes: checkpoint_bytes(base: Path) -> int.
+    """
 
     name: ClassVar[str]
 
@@ -84,7 +87,10 @@ class Trainer(Protocol):
 
 @runtime_checkable
 class Target(Protocol):
-    """A benchmark. `domain` is what DIRECT trains on (or None); `group` is the kind it is counted under."""
+    """A benchmark. `domain` is what DIRECT trains on (or None); `group` is the kind it is counted under.
+
+    One with `needs_model = False` is given a Model of which only `checkpoint` is there, and nothing is loaded for it.
+    """
 
     name: str
     group: str
@@ -98,7 +104,10 @@ class Target(Protocol):
         ...
 
     def measure(self, model: Any, limit: int | None) -> Measurement:
-        """Score a loaded model (xferbench.models.Model) on the first `limit` items (None: on all)."""
+        """Score a loaded model (xferbench.models.Model) on the first `limit` items (None: on all).
+
+        The network must be left as it was: the next target is measured on it.
+        """
         ...
 
     def queries(self, limit: int | None) -> Sequence[Example]:
@@ -119,7 +128,16 @@ class Scorer(Protocol):
 
 @runtime_checkable
 class Executor(Protocol):
-    """Where steps run. `pool` returns a concurrent.futures.Executor: submit() takes a function and its arguments."""
+    """Where steps run: a frozen dataclass whose fields are its settings, each with a default.
+
+    `pool` returns a concurrent.futures.Executor. Its submit() takes a function and arguments that can be pickled, and
+    the call may be made more than once. What came of a step is read from the store, never from the future, which has
+    only to end when the call has: with an exception when its process was lost. The calls that do steps are
+    fn(recipes, timeout), and `xferbench step RECIPE... --step-timeout SECONDS` in a shell does the very same. A pool
+    may have stop(), which ends what is running. An executor whose workers are other machines says `remote = True`
+    (the evaluations of one checkpoint stay together) and, in `lag`, how many seconds its file system may take to show
+    a file; `jobs` is how many calls it takes at a time where the user does not say.
+    """
 
     name: ClassVar[str]
 

@@ -1,6 +1,7 @@
 """What `run` and `analyse` show a person: the loud name of what is measured, progress on stderr, a table on stdout."""
 
 import json
+import signal
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -29,7 +30,7 @@ def run_command(path: Path | None, flags: Mapping[str, Any], out: Path, dry_run:
         return 0
     _announce(plan)
     try:
-        with _watching() as watch:
+        with _watching() as watch, _ending() as ended:
             results = run(plan, store, catalog, watch)
     except KeyboardInterrupt:
         done = sum(store.done(step) for step in plan.steps)
@@ -38,7 +39,7 @@ def run_command(path: Path | None, flags: Mapping[str, Any], out: Path, dry_run:
             "The same command goes on from there.",
             file=sys.stderr,
         )
-        return 130
+        return 128 + (ended[0] if ended else signal.SIGINT)
     from xferbench.analyse import document
 
     found = document.document(results)
@@ -79,6 +80,22 @@ def _announce(plan: Plan) -> None:
     )
     for note in plan.notes:
         print(f"NOTE: {note}", file=sys.stderr)
+
+
+@contextmanager
+def _ending() -> Iterator[list[int]]:
+    """Let SIGTERM, a scheduler's word that the machine is taken away, end a run as Ctrl-C does."""
+    came: list[int] = []
+
+    def end(number: int, frame: Any) -> None:
+        came.append(number)
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield came
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 @contextmanager

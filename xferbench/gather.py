@@ -2,14 +2,13 @@
 
 import gzip
 import json
-import shutil
 from collections.abc import Iterable
 from typing import Any
 
 from xferbench.plan import Plan
 from xferbench.results import Cell, Results
 from xferbench.steps import Evaluate, Train
-from xferbench.store import Store
+from xferbench.store import Store, write_whole
 
 
 def gather(plan: Plan, store: Store, failed: dict[str, str]) -> Results:
@@ -23,7 +22,7 @@ def gather(plan: Plan, store: Store, failed: dict[str, str]) -> Results:
         items = store.root / "items" / f"{cell.step.id}.jsonl.gz"
         if not items.is_file():
             items.parent.mkdir(exist_ok=True)
-            shutil.copyfile(store.folder(cell.step) / "items.jsonl.gz", items)
+            write_whole(items, (store.folder(cell.step) / "items.jsonl.gz").read_bytes())
         results.cells.append(
             Cell(
                 condition=cell.condition,

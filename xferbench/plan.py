@@ -75,7 +75,7 @@ class _Planner:
             raise UsageError(f"suite {suite.name} has no model of its own: give one with --model")
         folder = models.locate(model)
         name = asked.model or f"{suite.name}/model"
-        self.base = Base(name, str(folder), models.fingerprint(folder, known))
+        self.base = Base(name, str(folder.absolute()), models.fingerprint(folder, known))
         self.asked = dataclasses.replace(
             asked,
             source=tuple(self._full("domain", name) for name in asked.source),
@@ -102,7 +102,8 @@ class _Planner:
     def plan(self) -> Plan:
         recipes = [(text, self._recipe(text)) for text in self.asked.trainer]
         scorers = [self._named("scorer", text) for text in self.asked.scorer]
-        self.catalog.entry("executor", self.asked.executor)
+        executor, settings = spec(self.asked.executor)
+        self.catalog.make("executor", executor, settings)
         cells: list[Planned] = []
         attributions: list[Attribute] = []
         for text in self.asked.target:

@@ -7,6 +7,7 @@ DIR/items/<step>.jsonl.gz holds one line for each test item: {"id", "prompt", "s
 
 import gzip
 import json
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -77,7 +78,7 @@ def write(root: Path, results: Results) -> None:
     rows += [{"kind": "attribution", **row} for row in results.attribution]
     rows += [{"kind": "not_done", **row} for row in results.not_done]
     text = "".join(json.dumps(row, sort_keys=True, allow_nan=False) + "\n" for row in rows)
-    part = root / "results.jsonl.part"
+    part = root / f"results.jsonl.{os.getpid()}.part"
     part.write_text(text, encoding="utf-8")
     part.replace(root / "results.jsonl")
 
