@@ -1,4 +1,4 @@
-"""Random SIGKILLs over a matrix of 60 steps: at the end, is everything as if nothing had happened?
+"""Random SIGKILLs over a matrix of 68 steps: at the end, is everything as if nothing had happened?
 
     python benchmarks/faults.py [--kills 100] [--seed 0] [--out DIR]
 
@@ -41,7 +41,8 @@ def world(folder: Path) -> dict[str, str]:
     (about / "METADATA").write_text("Metadata-Version: 2.1\nName: feather-world\nVersion: 0.1\n")
     (about / "entry_points.txt").write_text("[xferbench]\nfeather = feather\n")
     model = feather.make_model(folder / "model")
-    own = {"PYTHONPATH": str(folder), "FEATHER_MODEL": str(model), "XFERBENCH_PLUGINS": "feather,local,ray,slurm"}
+    path = os.pathsep.join(filter(None, (str(folder), os.environ.get("PYTHONPATH"))))
+    own = {"PYTHONPATH": path, "FEATHER_MODEL": str(model), "XFERBENCH_PLUGINS": "feather,local,ray,slurm"}
     return {**os.environ, **own, "HF_HUB_OFFLINE": "1", "FEATHER_SECONDS": "0.3", "CUDA_VISIBLE_DEVICES": ""}
 
 
@@ -62,7 +63,7 @@ def results(out: Path) -> dict[str, tuple[int, int, bytes]]:
 
 
 def trouble(run: subprocess.Popen, out: Path, chance: random.Random, longest: float) -> str:
-    """Wait for a random moment, from the start of the process to the middle of its steps, and kill one of its family."""
+    """Wait for a random moment, from the start of the process to the middle of its steps, and kill one of them."""
     log = Path(f"{out}.log")
     before = log.stat().st_size if log.exists() else 0
     if chance.random() < 0.3:

@@ -16,10 +16,11 @@ class Ready:
         }
         self._behind: dict[str, list[Step]] = {name: [] for name in self.todo}
         self._weight = dict.fromkeys(self.todo, 0)
-        for step in reversed(self.todo.values()):  # what a step needs comes before it
+        for step in self.todo.values():
             for need in self._missing[step.id]:
                 self._behind[need].append(step)
-                self._weight[need] += 1 + self._weight[step.id]
+        for name in reversed(self.todo):  # what a step needs comes before it
+            self._weight[name] = sum(1 + self._weight[other.id] for other in self._behind[name])
         self._free = {name: step for name, step in self.todo.items() if not self._missing[name]}
 
     def take(self, workers: int, whole: bool) -> list[list[Step]]:

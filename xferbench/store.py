@@ -111,7 +111,7 @@ class Store:
             if path.is_file() and str(path.relative_to(folder)) not in PASSING
         }
         row = json.loads(_dump({"step": step.id, **outcome, "files": files}))
-        write_json(folder / "result.json", {**row, "checksum": _seal(row)})
+        write_json(folder / "result.json", {**row, "checksum": _seal(row)}, lasting=True)
 
     def fail(self, step: Step, why: str) -> None:
         """Write why a step failed; it is not done, and the next try begins anew."""
@@ -227,19 +227,20 @@ def _dump(value: Mapping[str, Any]) -> str:
     return json.dumps(value, indent=1, sort_keys=True, allow_nan=False) + "\n"
 
 
-def write_json(path: Path, value: Mapping[str, Any]) -> None:
+def write_json(path: Path, value: Mapping[str, Any], lasting: bool = False) -> None:
     """Write JSON whole or not at all."""
-    write_whole(path, _dump(value).encode())
+    write_whole(path, _dump(value).encode(), lasting)
 
 
-def write_whole(path: Path, content: bytes) -> None:
-    """Write a file whole or not at all, also when the disk is full or the machine goes down."""
+def write_whole(path: Path, content: bytes, lasting: bool = False) -> None:
+    """Write a file whole or not at all, also when the disk is full; `lasting`: or when the machine loses its power."""
     part = path.with_name(f"{path.name}.{token_hex(4)}.part")
     try:
         with part.open("wb") as file:
             file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
+            if lasting:
+                file.flush()
+                os.fsync(file.fileno())
         part.replace(path)
     except BaseException:
         with suppress(OSError):

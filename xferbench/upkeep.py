@@ -101,9 +101,7 @@ def verify_command(root: Path, as_json: bool) -> None:
         old = f", {found['without']} without checksums" if found["without"] else ""
         print(f"{found['checked']} steps checked{old}, {len(found['damaged'])} damaged")
     if found["damaged"]:
-        raise VerificationError(
-            f"{len(found['damaged'])} damaged in {root}; the next run does those again, and no other"
-        )
+        raise VerificationError(f"{len(found['damaged'])} damaged in {root}; the next run does them again, no other")
 
 
 def garbage(root: Path) -> list[Path]:
@@ -125,9 +123,7 @@ def gc_command(root: Path, yes: bool) -> None:
         about = _title(path) if path.is_dir() else "items"
         click.echo(f"{human(size):>9}  {os.path.relpath(path, root)}  {about}")
     total = human(sum(sizes.values()))
-    click.echo(
-        f"{experiments} experiments refer to {len(kept)} steps; {len(found)} files and folders ({total}) are of none"
-    )
+    click.echo(f"{experiments} experiments refer to {len(kept)} steps; {len(found)} others take {total}")
     if found and (yes or click.confirm("Remove them?")):
         for path in found:
             shutil.rmtree(path) if path.is_dir() else path.unlink()

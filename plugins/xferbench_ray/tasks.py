@@ -28,9 +28,9 @@ class RayPool(Executor):
             where = None if settings.address == "local" else settings.address
             try:
                 ray.init(address=where, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
-            except (ConnectionError, RuntimeError, ValueError) as error:
+            except Exception as error:  # Ray raises anything here, a bare Exception among it
                 line = " ".join(str(error).split())[:200]
-                raise UsageError(f"no Ray cluster at {settings.address}: {line}") from None
+                raise UsageError(f"no Ray cluster ({settings.address}): {line}") from error
 
     def submit(self, fn: Callable, /, *args: Any, **kwargs: Any) -> Future:
         """Call fn(*args) on the cluster, in this working directory and with this process's settings."""

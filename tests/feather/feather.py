@@ -1,6 +1,7 @@
 """A world as light as can be: trainings and measurements that take milliseconds and load no library.
 
-It is for what goes wrong around steps, and not inside of them. What a trainer does wrong is said by the environment.
+It is for what goes wrong around steps, and not inside of them. What a trainer does wrong is said by the environment:
+FEATHER_WRONG=raises:0,dies:2 for the seeds 0 and 2.
 Each training and each measurement adds a line to the file FEATHER_LOG: what, which step, which process.
 """
 
@@ -36,16 +37,17 @@ def pause() -> None:
 
 @dataclass(frozen=True)
 class Quill:
-    """Writes a file that only its arguments decide on; FEATHER_WRONG says what goes wrong instead, for which seed."""
+    """Writes a file that only its arguments decide on; or does what FEATHER_WRONG says."""
 
     name: ClassVar[str] = "quill"
     size: int = 2000
 
     def train(self, start: Checkpoint, examples: Sequence[Example], reward: Any, out: Path, seed: int) -> Checkpoint:
         log("train", out.name)
-        wrong, _, which = os.environ.get("FEATHER_WRONG", "").partition(":")
-        if wrong and which in ("", str(seed)):
-            getattr(self, wrong)(out)
+        for one in filter(None, os.environ.get("FEATHER_WRONG", "").split(",")):
+            wrong, _, which = one.partition(":")
+            if which in ("", str(seed)):
+                getattr(self, wrong)(out)
         pause()
         before = (Path(start.adapter) / "weights.bin").read_bytes() if start.adapter else b""
         stuff = hashlib.sha256(before + f"{seed} {[one.answer for one in examples]}".encode()).digest()
