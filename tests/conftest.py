@@ -78,9 +78,56 @@ def inside(world, monkeypatch):
         sys.modules.pop(name, None)
 
 
+@pytest.fixture(scope="session")
+def feather(tmp_path_factory):
+    """The world of tests/feather, whose steps take milliseconds: its folder for PYTHONPATH, and its environment."""
+    folder = tmp_path_factory.mktemp("feather")
+    text = (ROOT / "tests" / "feather" / "feather.py").read_text()
+    install(folder, "feather-world", ("feather", "feather"), {"feather.py": text})
+    model = folder / "model"
+    model.mkdir()
+    for name in ("config.json", "tokenizer.json", "model.safetensors"):
+        (model / name).write_text("{}")
+    env = {"PYTHONPATH": str(folder), "FEATHER_MODEL": str(model), "XFERBENCH_PLUGINS": "feather,local,ray,slurm,tiny"}
+    return SimpleNamespace(folder=folder, env=env)
+
+
+@pytest.fixture
+def light(feather, world, monkeypatch, tmp_path):
+    """Runs of the feather world in this very process: `light(out, seeds=...)` gives the results."""
+    from xferbench import catalog, run
+    from xferbench.experiment import from_mapping
+
+    for key, value in {**feather.env, "FEATHER_LOG": str(tmp_path / "log"), "TINY_MODEL": "none"}.items():
+        if key != "PYTHONPATH":
+            monkeypatch.setenv(key, value)
+    for folder in (feather.folder, world.folder):
+        monkeypatch.syspath_prepend(str(folder))
+    importlib.invalidate_caches()
+    catalog.load.cache_clear()
+
+    def go(out, **asked):
+        values = {
+            "suite": "feather",
+            "source": "f/d0",
+            "target": "f/t1",
+            "trainer": "quill",
+            "scorer": [],
+            "seeds": "0",
+        }
+        plan, store = run.ask(from_mapping({**values, "executor": "inline", "jobs": 1, **asked}), catalog.load(), out)
+        return run.run(plan, store, catalog.load())
+
+    go.logged = tmp_path / "log"
+    yield go
+    catalog.load.cache_clear()
+    for name in ("feather", "tiny_world", "tiny_items"):
+        sys.modules.pop(name, None)
+
+
 def environment(env=None):
     """The environment of a user's shell: nothing of xferbench's own, no hub, no graphics card."""
-    kept = {key: value for key, value in os.environ.items() if not key.startswith(("XFERBENCH_", "TINY_"))}
+    kept = {key: value for key, value in os.environ.items() if not key.startswith(("XFERBENCH_", "TINY_", "FEATHER_"))}
     return {**kept, "HF_HUB_OFFLINE": "1", "CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1", **(env or {})}
 
 

@@ -1,7 +1,10 @@
 """The store: a step is done when its result is whole and its own, and at no moment before."""
 
+import errno
+import hashlib
 import json
 import os
+import resource
 import subprocess
 import sys
 import threading
@@ -10,8 +13,9 @@ import time
 import pytest
 
 from xferbench.errors import UsageError
+from xferbench.status import status_text
 from xferbench.steps import Base, Data, Named, Train
-from xferbench.store import Store, read_step, write_json
+from xferbench.store import Store, faults, read_result, read_step, write_json
 
 BASE = Base("m", "/somewhere/m", "f" * 64)
 STEP = Train(BASE, None, Named("sft", {}, "1"), (Data("d", 1, "a", "1"),), 0)
@@ -31,7 +35,8 @@ def test_a_step_is_done_when_its_result_is_there(store):
     assert not store.done(STEP)
     store.finish(STEP, {"value": 1})
     assert store.done(STEP)
-    assert Store(store.root).result(STEP) == {"step": STEP.id, "value": 1}
+    found = Store(store.root).result(STEP)
+    assert (found["step"], found["value"]) == (STEP.id, 1)
     assert not store.done(OTHER)
 
 
@@ -192,3 +197,113 @@ def test_only_one_of_many_holds_a_step_at_a_time(store):
     for thread in threads:
         thread.join()
     assert max(most) == 1
+
+
+@pytest.fixture
+def finished(store):
+    """The folder of a step that is done and has an artifact."""
+    folder = store.begin(STEP)
+    (folder / "adapter").mkdir()
+    (folder / "adapter" / "weights").write_bytes(bytes(range(256)))
+    (folder / "log.txt").write_text("said")
+    store.finish(STEP, {"value": 0.1, "adapter": "adapter"})
+    return folder
+
+
+def flip(path, bit):
+    content = bytearray(path.read_bytes())
+    content[bit // 8 % len(content)] ^= 1 << bit % 8
+    path.write_bytes(content)
+
+
+def test_a_result_holds_the_checksums_of_the_artifact(finished):
+    files = json.loads((finished / "result.json").read_text())["files"]
+    content = bytes(range(256))
+    assert set(files) == {"step.json", "adapter/weights"}
+    assert files["adapter/weights"] == {"bytes": 256, "sha256": hashlib.sha256(content).hexdigest()}
+    assert faults(finished) == []
+
+
+def test_every_flipped_bit_of_an_artifact_is_found_and_named(finished):
+    for bit in range(0, 2048, 37):
+        flip(finished / "adapter" / "weights", bit)
+        assert faults(finished) == ["adapter/weights"]
+        flip(finished / "adapter" / "weights", bit)
+    assert faults(finished) == []
+
+
+def test_a_result_with_any_bit_flipped_is_not_done_or_says_the_same(finished, store):
+    whole = (finished / "result.json").read_bytes()
+    for bit in range(0, 8 * len(whole), 3):
+        flip(finished / "result.json", bit)
+        found = read_result(finished)
+        assert found is None or found == json.loads(whole)  # 1e-05 and 1E-05 are the same
+        (finished / "result.json").write_bytes(whole)
+    assert Store(store.root).done(STEP)
+
+
+def test_a_truncated_or_missing_artifact_is_not_done(finished, store):
+    (finished / "adapter" / "weights").write_bytes(b"short")
+    assert not Store(store.root).done(STEP)
+    (finished / "adapter" / "weights").unlink()
+    assert not Store(store.root).done(STEP)
+    assert faults(finished) == ["adapter/weights"]
+
+
+def test_a_result_from_before_there_were_checksums_is_done(store):
+    write_json(store.begin(STEP) / "result.json", {"step": STEP.id, "value": 1})
+    assert store.done(STEP)
+
+
+def test_a_failure_takes_the_result_away_until_the_step_is_asked_for_again(finished, store):
+    store.fail(STEP, "it was damaged")
+    assert not Store(store.root).done(STEP)
+    assert store.failure(STEP) == "it was damaged"
+    store.ask(STEP)
+    assert store.failure(STEP) is None
+
+
+def test_the_last_run_to_leave_takes_away_what_killed_ones_left(store):
+    left = [store.root / name for name in ("results.jsonl.1.part", ".writable-2", f"steps/{STEP.id}/lock")]
+    store.begin(STEP)
+    with store.in_use():
+        for path in left:
+            path.touch()
+        with Store(store.root).in_use():
+            pass
+        assert all(path.exists() for path in left)  # another run is still there: it may be its own
+    assert not any(path.exists() for path in left)
+    assert not (store.root / ".lock").exists()
+
+
+def test_clocks_that_differ_do_no_harm(finished, store):
+    for moment in (0, 4e9):
+        for path in [*finished.rglob("*"), finished]:
+            os.utime(path, (moment, moment))
+        assert Store(store.root).done(STEP)
+        assert status_text(store.root, as_json=False).startswith("1 done, 0 running")
+    with Store(store.root).held(OTHER):
+        folder = store.ask(OTHER).parent
+        os.utime(folder / "step.json", (4e9, 4e9))
+        (row,) = [row for row in json.loads(status_text(store.root, as_json=True))["steps"] if row["step"] == OTHER.id]
+    assert (row["state"], row["seconds"]) == ("running", 0)
+
+
+def test_a_file_system_without_locks_is_refused(tmp_path, monkeypatch):
+    def none(descriptor, kind):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr("fcntl.flock", none)
+    with pytest.raises(UsageError, match=r"has no locks: No locks available"):
+        Store(tmp_path).prepare()
+
+
+def test_a_full_disk_leaves_no_part_of_a_file(tmp_path):
+    limit = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, limit[1]))
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            write_json(tmp_path / "result.json", {"rows": list(range(9000))})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+    assert not list(tmp_path.iterdir())

@@ -78,6 +78,7 @@ class Trainer(Protocol):
     Class attributes that it may have: `needs_reward` (True: it learns from the domain's reward); `step_settings`, the
     names of fields that count optimiser steps (under a matched budget they are divided among the stages); `aside`, the
     names of fields that change no weight, such as where a log goes (they are no part of a step's identity).
+    It may foretell what one training leaves on the disk, in bytes: checkpoint_bytes(base: Path) -> int.
     """
 
     name: ClassVar[str]
@@ -94,7 +95,10 @@ class Trainer(Protocol):
 
 @runtime_checkable
 class Target(Protocol):
-    """A benchmark. `domain` is what DIRECT trains on (or None); `group` is the kind it is counted under."""
+    """A benchmark. `domain` is what DIRECT trains on (or None); `group` is the kind it is counted under.
+
+    One with `needs_model = False` is given a Model of which only `checkpoint` is there, and nothing is loaded for it.
+    """
 
     name: str
     group: str
@@ -108,7 +112,10 @@ class Target(Protocol):
         ...
 
     def measure(self, model: Any, limit: int | None) -> Measurement:
-        """Score a loaded model (xferbench.models.Model) on the first `limit` items (None: on all)."""
+        """Score a loaded model (xferbench.models.Model) on the first `limit` items (None: on all).
+
+        The network must be left as it was: the next target is measured on it.
+        """
         ...
 
     def queries(self, limit: int | None) -> Sequence[Example]:
@@ -148,7 +155,16 @@ class Indexable(Scorer, Protocol):
 
 @runtime_checkable
 class Executor(Protocol):
-    """Where steps run. `pool` returns a concurrent.futures.Executor: submit() takes a function and its arguments."""
+    """Where steps run: a frozen dataclass whose fields are its settings, each with a default.
+
+    `pool` returns a concurrent.futures.Executor. Its submit() takes a function and arguments that can be pickled, and
+    the call may be made more than once. What came of a step is read from the store, never from the future, which has
+    only to end when the call has: with an exception when its process was lost. The calls that do steps are
+    fn(recipes, timeout), and `xferbench step RECIPE... --step-timeout SECONDS` in a shell does the very same. A pool
+    may have stop(), which ends what is running. An executor whose workers are other machines says `remote = True`
+    (the evaluations of one checkpoint stay together) and, in `lag`, how many seconds its file system may take to show
+    a file; `jobs` is how many calls it takes at a time where the user does not say.
+    """
 
     name: ClassVar[str]
 

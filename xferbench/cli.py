@@ -97,8 +97,11 @@ def main(debug: bool) -> None:
     metavar="[M]",
     help="Retrain on M random halves of each source (8), and hold the scorers against the losses.",
 )
-@click.option("--executor", metavar="NAME", help="Where steps run (default: local).")
+@click.option("--executor", metavar="NAME", help="Where steps run: local (default), ray, slurm:partition=gpu,time=120.")
 @click.option("--jobs", type=click.IntRange(1), help="Steps at a time (default: as many as the machine takes).")
+@click.option(
+    "--step-timeout", type=click.IntRange(1), metavar="SECONDS", help="Begin a step that takes longer again, once."
+)
 @click.option("--dry-run", is_flag=True, help="Show the steps, and which are done; do nothing.")
 @click.option("--json", is_flag=True, help="Print the findings as JSON.")
 def run(experiment: Path | None, out: Path, dry_run: bool, json: bool, **flags: Any) -> None:
@@ -251,6 +254,48 @@ def status(directory: Path, json: bool) -> None:
     from xferbench.status import status_text
 
     click.echo(status_text(directory, json))
+
+
+@main.command()
+@click.argument("recipes", metavar="STEP.json...", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--step-timeout", type=click.IntRange(1), metavar="SECONDS", help="End a step that takes longer.")
+def step(recipes: tuple[Path, ...], step_timeout: int | None) -> None:
+    """Do steps of a store from their recipes, one after another; what is done already is left as it is.
+
+    \b
+    xferbench step runs/steps/train-0123456789abcdef/step.json
+    """
+    from xferbench.job import step_command
+
+    click.get_current_context().exit(step_command(list(recipes), step_timeout))
+
+
+@main.command("verify-store")
+@click.argument("directory", type=click.Path(path_type=Path), default=Path("runs"))
+@click.option("--json", is_flag=True, help="Print as JSON.")
+def verify_store(directory: Path, json: bool) -> None:
+    """Read every file of every step that is done again; name what is damaged, so that the next run does it again.
+
+    \b
+    xferbench verify-store runs
+    """
+    from xferbench.upkeep import verify_command
+
+    verify_command(directory, json)
+
+
+@main.command()
+@click.argument("directory", type=click.Path(path_type=Path), default=Path("runs"))
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def gc(directory: Path, yes: bool) -> None:
+    """Remove the steps that no experiment of a folder refers to; shows them with their sizes, and asks.
+
+    \b
+    xferbench gc runs
+    """
+    from xferbench.upkeep import gc_command
+
+    gc_command(directory, yes)
 
 
 @main.command()

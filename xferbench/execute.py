@@ -1,15 +1,22 @@
 """Execute a plan: what is stored is not done again, the rest goes to an executor, what came out becomes rows."""
 
 import json
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from xferbench import experiment as experiments
 from xferbench.catalog import Catalog
+from xferbench.errors import StepError, UsageError
 from xferbench.gather import gather
-from xferbench.plan import Plan, make
+from xferbench.plan import make
+from xferbench.planned import Plan
 from xferbench.results import Results, write
 from xferbench.schedule import Progress, Walk, Watch
-from xferbench.store import Store, write_json
+from xferbench.steps import Step, Train
+from xferbench.store import Store, write_json, write_whole
+from xferbench.upkeep import refer, sized
 
 __all__ = ["Progress", "Watch", "ask", "execute", "fingerprints", "perform"]
 
@@ -17,24 +24,74 @@ __all__ = ["Progress", "Watch", "ask", "execute", "fingerprints", "perform"]
 def execute(plan: Plan, store: Store, catalog: Catalog, watch: Watch = lambda progress: None) -> Results:
     """Do what is not done of a plan and return all its rows; they are written to the store's folder as well.
 
-    Raises UsageError, with nothing trained, when a target cannot be measured. A step that fails is in `not_done`, and
-    so is all that needs it; the rest is done.
+    Raises UsageError, with nothing trained, when a target cannot be measured or the disk is too small. A step that
+    fails is in `not_done`, and so is all that needs it; the rest is done. Raises StepError when the rows cannot be
+    written.
     """
     results = perform(plan, store, catalog, store.root, watch)
-    (store.root / "experiment.yaml").write_text(experiments.text(plan.experiment), encoding="utf-8")
-    write(store.root, results)
+    with _writing(store):
+        write_whole(store.root / "experiment.yaml", experiments.text(plan.experiment).encode())
+        write(store.root, results)
     return results
 
 
 def perform(plan: Plan, store: Store, catalog: Catalog, root: Path, watch: Watch) -> Results:
     """Do what is not done of a plan and return all its rows; items and logs are laid into `root`."""
     store.prepare()
-    todo = [step for step in plan.steps if not store.done(step)]
-    failed: dict[str, str] = {}
-    if todo:
-        executor = catalog.make("executor", plan.experiment.executor, {})
-        Walk(plan, store, executor, watch, failed).walk(todo)
-    return gather(plan, store, failed, root)
+    with store.in_use(), _writing(store):
+        todo = [step for step in plan.steps if not store.done(step)]
+        failed: dict[str, str] = {}
+        refer(store.root, experiments.text(plan.experiment), [step.id for step in plan.steps])
+        if todo:
+            _room(plan, todo, store, catalog)
+            name, settings = experiments.spec(plan.experiment.executor)
+            Walk(plan, store, catalog.make("executor", name, settings), watch, failed).walk(todo)
+        return gather(plan, store, failed, root)
+
+
+@contextmanager
+def _writing(store: Store) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise StepError(f"cannot write in {store.root}: {error.strerror}; the steps that are done are kept") from error
+
+
+def _room(plan: Plan, todo: list[Step], store: Store, catalog: Catalog) -> None:
+    """Refuse to start when the disk is smaller than what the trainings will leave on it.
+
+    What a training leaves is what an earlier one of the same trainer left here, or what the trainer foretells (its
+    method `checkpoint_bytes(base)`); of one that nothing is known about, one whole model is reckoned with.
+    """
+    known: dict[str, int] = {}
+    for step in plan.steps:
+        if isinstance(step, Train) and store.done(step):
+            known[_maker(step)] = sized(store.folder(step))
+    base = Path(plan.base.folder)
+    need, whole = 0, sum(path.stat().st_size for path in base.glob("*.safetensors"))
+    unknown: set[str] = set()
+    for step in todo:
+        if not isinstance(step, Train):
+            continue
+        maker = _maker(step)
+        if maker not in known:
+            trainer = catalog.make("trainer", step.trainer.name, step.trainer.settings)
+            foretell = getattr(trainer, "checkpoint_bytes", None)
+            known[maker] = foretell(base) if foretell else 0
+            unknown |= set() if foretell else {maker}
+        need += known[maker]
+    need += len(unknown) * whole
+    free = shutil.disk_usage(store.root).free
+    if need > free:
+        trainings = sum(isinstance(step, Train) for step in todo)
+        raise UsageError(
+            f"{trainings} trainings will leave about {need / 1e9:.3g} GB in {store.root}, where {free / 1e9:.3g} GB "
+            "are free: make room (xferbench gc), or choose another folder with --out"
+        )
+
+
+def _maker(step: Train) -> str:
+    return json.dumps([step.trainer.name, dict(step.trainer.settings)], sort_keys=True)
 
 
 def fingerprints(root: Path) -> dict[str, str]:

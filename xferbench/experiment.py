@@ -50,8 +50,11 @@ class Experiment:
     lds: int | None = None
     """Random halves of the source that are trained on, to see whether scores foretell the loss; None: none."""
     executor: str = "local"
+    """Where steps run; settings may follow: slurm:partition=gpu,time=120."""
     jobs: int | None = None
     """Steps at a time; None: as many as the machine takes."""
+    step_timeout: int | None = None
+    """Seconds that a step may take before it is begun again, once; None: as long as it likes."""
 
 
 FIELDS = {field.name: field for field in dataclasses.fields(Experiment)}
@@ -67,7 +70,7 @@ def from_mapping(values: Mapping[str, Any], where: str = "experiment") -> Experi
             raise UsageError(f"{where}: unknown key {key!r}{nearest(name, FIELDS)} (known: {', '.join(FIELDS)})")
         if value is not None:
             known[name] = _listed(where, name, value) if name in LISTS else value
-    for name in ("train_limit", "eval_limit", "query_limit", "jobs", "lds"):
+    for name in ("train_limit", "eval_limit", "query_limit", "jobs", "lds", "step_timeout"):
         if name in known and (not isinstance(known[name], int) or isinstance(known[name], bool) or known[name] < 1):
             raise UsageError(f"{where}: {name} takes a whole number above 0, not {known[name]!r}")
     for name in ("suite", "model", "executor", "score_at", "budget"):

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import signal
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -15,7 +16,7 @@ from xferbench.errors import UsageError, unknown
 from xferbench.execute import Progress, Watch, ask, execute, fingerprints
 from xferbench.experiment import Experiment
 from xferbench.mix import Mix
-from xferbench.plan import Plan
+from xferbench.planned import Plan
 from xferbench.store import Store
 
 
@@ -32,7 +33,7 @@ def run_command(path: Path | None, flags: Mapping[str, Any], out: Path, dry_run:
         return 0
     _announce(plan)
     try:
-        with _watching() as watch:
+        with _watching() as watch, _ending() as ended:
             results = execute(plan, store, catalog, watch)
     except KeyboardInterrupt:
         done = sum(store.done(step) for step in plan.steps)
@@ -41,7 +42,7 @@ def run_command(path: Path | None, flags: Mapping[str, Any], out: Path, dry_run:
             "The same command goes on from there.",
             file=sys.stderr,
         )
-        return 130
+        return 128 + (ended[0] if ended else signal.SIGINT)
     from xferbench.analyse import document
 
     found = document.document(results)
@@ -105,6 +106,22 @@ def _announce(plan: Plan) -> None:
     )
     for note in plan.notes:
         print(f"NOTE: {note}", file=sys.stderr)
+
+
+@contextmanager
+def _ending() -> Iterator[list[int]]:
+    """Let SIGTERM, a scheduler's word that the machine is taken away, end a run as Ctrl-C does."""
+    came: list[int] = []
+
+    def end(number: int, frame: Any) -> None:
+        came.append(number)
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield came
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 @contextmanager

@@ -1,15 +1,14 @@
 """From the store to rows: the cells of a plan, their items, what they cost, and the scores of training examples."""
 
-import shutil
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
 from xferbench.draw import half
-from xferbench.plan import Plan
+from xferbench.planned import Plan
 from xferbench.results import Cell, Results, read_scores
 from xferbench.steps import Evaluate, Train
-from xferbench.store import Store
+from xferbench.store import Store, write_whole
 
 
 def gather(plan: Plan, store: Store, failed: dict[str, str], root: Path) -> Results:
@@ -56,7 +55,7 @@ def _beside(store: Store, root: Path, step: str, kind: str) -> None:
     place = root / kind / f"{step}.jsonl.gz"
     if not place.is_file():
         place.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(store.folder(step) / f"{kind}.jsonl.gz", place)
+        write_whole(place, (store.folder(step) / f"{kind}.jsonl.gz").read_bytes())
 
 
 def _logs(plan: Plan, store: Store, root: Path) -> list[dict[str, Any]]:
@@ -66,7 +65,7 @@ def _logs(plan: Plan, store: Store, root: Path) -> list[dict[str, Any]]:
         log = store.folder(step) / "training.jsonl"
         if isinstance(step, Train) and store.done(step) and log.is_file():
             (root / "training").mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(log, root / "training" / f"{step.id}.jsonl")
+            write_whole(root / "training" / f"{step.id}.jsonl", log.read_bytes())
             row = {"step": step.id, "curriculum": step.curriculum, "recipe": step.recipe, "trainer": step.trainer.name}
             found.append({**row, "seed": step.seed, "start": step.start.id if step.start else None})
     return found

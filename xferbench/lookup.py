@@ -22,7 +22,8 @@ from xferbench.errors import DataError, UsageError, unknown
 from xferbench.execute import fingerprints
 from xferbench.experiment import from_mapping
 from xferbench.index import DTYPES, Index, fill, read
-from xferbench.plan import Names, resolve
+from xferbench.plan import resolve
+from xferbench.planned import Names
 from xferbench.steps import Train
 from xferbench.store import Store, read_step, write_json
 from xferbench.work import checkpoint

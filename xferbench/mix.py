@@ -16,7 +16,8 @@ from xferbench.catalog import Catalog
 from xferbench.errors import UsageError, unknown
 from xferbench.execute import Watch, fingerprints, perform
 from xferbench.experiment import Experiment
-from xferbench.plan import Plan, Planned, Planner
+from xferbench.plan import Planner
+from xferbench.planned import Plan, Planned
 from xferbench.results import Results
 from xferbench.steps import Attribute, Chosen, Data
 from xferbench.store import Store

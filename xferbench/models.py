@@ -151,14 +151,20 @@ def load(checkpoint: Checkpoint, trainable: bool = False) -> Model:
         network: Any = AutoModelForCausalLM.from_pretrained(checkpoint.base, dtype=dtype)
     except Exception as error:
         raise ModelError(f"model {checkpoint.base} cannot be loaded: {str(error).splitlines()[0]}") from error
+    network = network.to("cuda" if cuda else "cpu")
+    return wear(network, tokenizer(checkpoint.base), checkpoint, trainable)
+
+
+def wear(network: Any, tokenizer: Any, checkpoint: Checkpoint, trainable: bool = False) -> Model:
+    """Put the adapter of a checkpoint, if it has one, on the network of its base; `unload()` takes it off again."""
     if checkpoint.adapter is not None:
         from peft import PeftModel
 
         network = PeftModel.from_pretrained(network, checkpoint.adapter, is_trainable=trainable)
     elif not trainable:
         network.requires_grad_(False)
-    network = network.to("cuda" if cuda else "cpu")
-    return Model(network.train() if trainable else network.eval(), tokenizer(checkpoint.base), checkpoint)
+    network = network.to(network.device)
+    return Model(network.train() if trainable else network.eval(), tokenizer, checkpoint)
 
 
 def encode(tokenizer: Any, example: Example, max_length: int | None = None) -> Encoded:

@@ -63,7 +63,7 @@ class Planner:
             raise UsageError(f"suite {suite.name} has no model of its own: give one with --model")
         folder = models.locate(model)
         name = asked.model or f"{suite.name}/model"
-        self.base = Base(name, str(folder), models.fingerprint(folder, known))
+        self.base = Base(name, str(folder.absolute()), models.fingerprint(folder, known))
         self.asked = dataclasses.replace(
             asked,
             source=tuple(self._full("domain", name) for name in asked.source),
@@ -104,7 +104,8 @@ class Planner:
     def plan(self) -> Plan:
         recipes = [(text, self.recipe(text)) for text in self.asked.trainer]
         scorers = [self.named("scorer", text) for text in self.asked.scorer]
-        self.catalog.entry("executor", self.asked.executor)
+        executor, settings = spec(self.asked.executor)
+        self.catalog.make("executor", executor, settings)
         cells: list[Planned] = []
         attributions: list[Attribute] = []
         subsets: list[Subset] = []

@@ -10,6 +10,7 @@ DIR/scores/<step>.jsonl.gz holds one line for each training example that a score
 
 import gzip
 import json
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -110,7 +111,7 @@ def write(root: Path, results: Results) -> None:
     rows += [{"kind": "subset", **row} for row in results.subsets]
     rows += [{"kind": "not_done", **row} for row in results.not_done]
     text = "".join(json.dumps(row, sort_keys=True, allow_nan=False) + "\n" for row in rows)
-    part = root / "results.jsonl.part"
+    part = root / f"results.jsonl.{os.getpid()}.part"
     part.write_text(text, encoding="utf-8")
     part.replace(root / "results.jsonl")
 

@@ -1,25 +1,24 @@
 """What `status` says of a run's folder, from the folder alone: another process, or another machine, may be at it."""
 
 import json
+import os
 import time
 from pathlib import Path
 from typing import Any
 
 from xferbench.errors import UsageError
 from xferbench.progress import read_progress
-from xferbench.store import Store, is_held, read_step
+from xferbench.store import read_failure, read_result, read_step, running
+
+STATES = ("done", "running", "failed", "interrupted", "waiting")
 
 
 def status_text(root: Path, as_json: bool) -> str:
-    """Say which steps of a folder are done, running, failed or interrupted."""
+    """Say which steps of a folder are done, running, failed, interrupted or still waiting for a worker."""
     if not (root / "steps").is_dir():
         raise UsageError(f"{root} holds no steps: is it the --out folder of a run?")
-    rows = [
-        _row(Store(root), folder) for folder in sorted((root / "steps").iterdir()) if (folder / "step.json").is_file()
-    ]
-    counts = {
-        state: sum(row["state"] == state for row in rows) for state in ("done", "running", "failed", "interrupted")
-    }
+    rows = [_row(root / "steps" / name, as_json) for name in sorted(os.listdir(root / "steps"))]
+    counts = {state: sum(row["state"] == state for row in rows) for state in STATES}
     if as_json:
         return json.dumps({"counts": counts, "steps": rows}, indent=1)
     lines = [", ".join(f"{count} {state}" for state, count in counts.items())]
@@ -32,14 +31,27 @@ def status_text(root: Path, as_json: bool) -> str:
     return "\n".join(lines)
 
 
-def _row(store: Store, folder: Path) -> dict[str, Any]:
-    step = read_step(folder)
-    row: dict[str, Any] = {"step": step.id, "title": step.title, "state": "interrupted", "share": None, "why": None}
-    if store.done(step):
-        row["state"] = "done"
-    elif (folder / "failed.json").is_file():
-        row |= {"state": "failed", "why": json.loads((folder / "failed.json").read_text(encoding="utf-8"))["why"]}
-    elif is_held(folder):
+def _row(folder: Path, titled: bool) -> dict[str, Any]:
+    """`titled`: read the recipe of a step that is done, too, for its title."""
+    row: dict[str, Any] = {"step": folder.name, "title": "", "state": "interrupted", "share": None, "why": None}
+    found = read_result(folder)
+    if found is not None and found["step"] == folder.name:
+        return row | {"state": "done", "title": _title(folder) if titled else ""}
+    row["title"] = _title(folder)
+    why = read_failure(folder)
+    if why is not None:
+        row |= {"state": "failed", "why": why}
+    elif running(folder):
         row |= {"state": "running", "share": read_progress(folder)}
-        row["seconds"] = round(time.time() - (folder / "step.json").stat().st_mtime)
+        # Another machine's clock may be ahead of ours.
+        row["seconds"] = max(0, round(time.time() - (folder / "step.json").stat().st_mtime))
+    elif not (folder / "log.txt").exists():
+        row["state"] = "waiting"
     return row
+
+
+def _title(folder: Path) -> str:
+    try:
+        return read_step(folder).title
+    except UsageError:
+        return "its recipe cannot be read"

@@ -43,9 +43,9 @@ def train(
 
 
 def _finite(folder: Path) -> None:
-    from safetensors.torch import load_file
-
     for path in sorted(folder.glob("*.safetensors")):
+        from safetensors.torch import load_file
+
         for name, weight in load_file(path).items():
             if not bool(weight.isfinite().all()):
                 raise StepError(f"training diverged: {name} is not finite; lower the learning rate")

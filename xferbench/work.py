@@ -1,64 +1,47 @@
-"""One step done by one worker, from its folder alone: the same function under every executor.
-
-What the libraries print goes to the step's log.txt. A step that fails leaves failed.json with the reason; it is tried
-again by the next run.
-"""
+"""What it takes to do a step of each kind, with nothing but the step itself and the store."""
 
 import contextlib
+import errno
 import json
 import os
 import sys
 import time
-import traceback
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from xferbench import models
+from xferbench import models, shelf
 from xferbench.api import Checkpoint, Example, Reward
 from xferbench.attribute import attribute
 from xferbench.catalog import Catalog
 from xferbench.catalog import load as load_catalog
 from xferbench.draw import choose, draw, fingerprint
-from xferbench.errors import DataError, XferbenchError
-from xferbench.evaluate import check_changed, evaluate
-from xferbench.progress import reporting
+from xferbench.errors import DataError, StepError, XferbenchError
+from xferbench.evaluate import evaluate
 from xferbench.results import read_scores, write_items
-from xferbench.steps import Attribute, Data, Evaluate, Named, Step, Train, from_json
-from xferbench.store import Store
+from xferbench.steps import Attribute, Data, Evaluate, Named, Step, Train
+from xferbench.store import Store, faults
 from xferbench.train import COUNTED, train
 
 NO_SCORE = "the scorer found no finite score"
 
-
-def work(root: str, row: dict[str, Any]) -> dict[str, Any]:
-    """Do the step that `row` describes (steps.to_json) in the store at `root`; return {"ok", "why", "usage"}."""
-    store, step = Store(Path(root)), from_json(row)
-    with store.held(step):
-        if store.done(step):
-            return {"ok": True}
-        folder = store.begin(step)
-        with _logged(folder / "log.txt"), reporting(folder):
-            began = time.perf_counter()
-            try:
-                outcome = perform(step, store, load_catalog(), folder)
-            except Exception as error:
-                traceback.print_exc()
-                why = _line(error)
-                store.fail(step, why)
-                return {"ok": False, "why": why, "usage": isinstance(error, XferbenchError) and error.exit_code == 2}
-            store.finish(step, {**outcome, "wall_seconds": round(time.perf_counter() - began, 3)})
-    return {"ok": True}
+FULL = {
+    errno.ENOSPC: "the disk is full",
+    errno.EDQUOT: "the disk quota is used up",
+    errno.EFBIG: "a file grew beyond what this process may write",
+    errno.EROFS: "the disk is read-only",
+}
 
 
 def perform(step: Step, store: Store, catalog: Catalog, folder: Path) -> dict[str, Any]:
     """Do a step in `folder` and return what its result says."""
+    if isinstance(step, Evaluate):
+        return _evaluate(step, store, catalog, folder)
+    shelf.clear()
     if isinstance(step, Train):
         return _train(step, store, catalog, folder)
     model = models.load(checkpoint(step.train, step.base.folder, store))
-    if isinstance(step, Evaluate):
-        return _evaluate(step, model, catalog, folder)
     return _attribute(step, model, catalog, folder, store)
 
 
@@ -68,6 +51,11 @@ def checkpoint(step: Train | None, base: str, store: Store) -> Checkpoint:
         return Checkpoint(base)
     result = store.result(step)
     folder = store.folder(step)
+    damaged = faults(folder)
+    if damaged:
+        why = f"{', '.join(damaged)} of {step.id} was damaged after it was trained; the next run trains it again"
+        store.fail(step, why)
+        raise StepError(why)
     adapter = str(folder / result["adapter"]) if result["adapter"] else None
     return Checkpoint(str(folder / result["base"]) if result["base"] else base, adapter)
 
@@ -108,11 +96,17 @@ def _within(path: str | None, folder: Path) -> str | None:
     return str(whole.relative_to(folder) if whole.is_relative_to(folder) else whole)
 
 
-def _evaluate(step: Evaluate, model: models.Model, catalog: Catalog, folder: Path) -> dict[str, Any]:
-    if step.train is not None:
-        check_changed(model, step.base.folder)
+def _evaluate(step: Evaluate, store: Store, catalog: Catalog, folder: Path) -> dict[str, Any]:
+    target = _target(step.target, catalog)
+    where = checkpoint(step.train, step.base.folder, store)
+    if getattr(target, "needs_model", True):
+        model = shelf.take(where)
+        if step.train is not None:
+            shelf.check(model, step.base.folder)
+    else:
+        model = models.Model(None, None, where)
     began = time.perf_counter()
-    found = evaluate(model, _target(step.target, catalog), step.limit)
+    found = evaluate(model, target, step.limit)
     write_items(folder / "items.jsonl.gz", (asdict(item) for item in found.items))
     values = {key: getattr(found, key) for key in ("metric", "value", "stderr", "n")}
     return {**values, "cost": {"seconds": round(time.perf_counter() - began, 3)}}
@@ -165,29 +159,32 @@ def preflight(base: str, target: dict[str, Any], limit: int | None, weights: boo
     `weights`: load the whole model as well; once a run is enough.
     """
     try:
-        with _logged(Path(os.devnull)):
+        with logged(Path(os.devnull)):
             found = _target(Named(**target), load_catalog())
-            if weights:
+            if weights and getattr(found, "needs_model", True):
                 models.load(Checkpoint(base))
             if hasattr(found, "check"):
                 config = json.loads((Path(base) / "config.json").read_text(encoding="utf-8"))
                 found.check(models.tokenizer(base), models.context(config), limit)
     except Exception as error:
-        return {"ok": False, "why": _line(error), "usage": True}
+        return {"ok": False, "why": line(error), "usage": True}
     return {"ok": True}
 
 
-def _line(error: BaseException) -> str:
+def line(error: BaseException) -> str:
+    """Say in one line what went wrong."""
     text = " ".join(str(error).split())[:500]
     if isinstance(error, XferbenchError):
         return text
+    if isinstance(error, OSError) and error.errno in FULL:
+        return f"{FULL[error.errno]}: {text}"
     if type(error).__name__ == "OutOfMemoryError" or "out of memory" in text:
         return f"out of memory: lower the batch size or the length ({text[:120]})"
     return f"{type(error).__name__}: {text}"
 
 
 @contextlib.contextmanager
-def _logged(path: Path) -> Iterator[None]:
+def logged(path: Path) -> Iterator[None]:
     """Send all that this process prints, also from C libraries, to a file; to where it went before, afterwards."""
     sys.stdout.flush()
     sys.stderr.flush()

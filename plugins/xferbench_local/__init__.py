@@ -13,12 +13,14 @@ class Local:
     name: ClassVar[str] = "local"
     threads: int | None = None
     """Threads a process; None: the cores shared out evenly."""
+    memory: float | None = None
+    """GiB that a process may hold between steps before a fresh one takes its place; None: its share of 80 %."""
 
     def pool(self, jobs: int) -> Any:
         """Open a pool of `jobs` worker processes."""
         from xferbench_local.pool import open_pool
 
-        return open_pool(jobs, self.threads)
+        return open_pool(jobs, self.threads, self.memory)
 
 
 @hookimpl

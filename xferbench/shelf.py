@@ -1,0 +1,44 @@
+"""The model that the last evaluation in this process used: the next takes it over, with only the adapter changed."""
+
+import gc
+import sys
+from typing import Any
+
+from xferbench.api import Checkpoint
+from xferbench.evaluate import check_changed
+from xferbench.models import Model, load, wear
+
+_kept: list[Model] = []
+_changed: list[Checkpoint] = []
+
+
+def take(checkpoint: Checkpoint) -> Model:
+    """Return a model to measure; it stays in memory for the next call. A user must leave it as it was."""
+    if _kept and _kept[0].checkpoint == checkpoint:
+        return _kept[0]
+    last = _kept.pop() if _kept else None
+    if last is None or last.checkpoint.base != checkpoint.base:
+        last = None  # freed before the next is loaded
+        clear()
+        _kept.append(load(checkpoint))
+    else:
+        network: Any = last.network.unload() if last.checkpoint.adapter else last.network
+        _kept.append(wear(network, last.tokenizer, checkpoint))
+    return _kept[0]
+
+
+def check(model: Model, base: str) -> None:
+    """Raise StepError when a trained model answers exactly as its base; looked at once for each checkpoint."""
+    if model.checkpoint not in _changed:
+        check_changed(model, base)
+        _changed[:] = [model.checkpoint]
+
+
+def clear() -> None:
+    """Free the memory for something else."""
+    _kept.clear()
+    _changed.clear()
+    gc.collect()
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_available():
+        torch.cuda.empty_cache()
