@@ -13,7 +13,7 @@ FLOORS = {
     2: ("hookspecs", "experiment", "results", "progress", "hub", "models", "draw", "settings"),
     3: ("lmeval", "train", "evaluate", "attribute", "store"),
     4: ("catalog", "analyse"),
-    5: ("plan", "work", "listing", "status", "doctor", "testing"),
+    5: ("plan", "work", "listing", "status", "doctor", "testing", "leaderboard"),
     6: ("gather", "schedule"),
     7: ("run",),
     8: ("face",),
@@ -21,6 +21,7 @@ FLOORS = {
 }
 FLOOR = {module: floor for floor, modules in FLOORS.items() for module in modules}
 ANALYSIS = {"numpy", "scipy", "matplotlib", "tabulate"}
+READING = {"analyse": ANALYSIS, "leaderboard": ANALYSIS | {"msgspec", "yaml", "jinja2"}}
 CODE = sorted(path for folder in ("xferbench", "plugins", "tasks") for path in (ROOT / folder).rglob("*.py"))
 HOUSE = sorted(HARNESS.rglob("*.py"))
 
@@ -100,12 +101,12 @@ def test_a_plugin_comes_in_by_the_door(path):
     assert not [f"{name_of(path)}:{line} {name}" for line, name in used if named(name) not in allowed]
 
 
-@pytest.mark.parametrize("path", sorted((HARNESS / "analyse").rglob("*.py")), ids=name_of)
+@pytest.mark.parametrize("path", sorted(p for wing in READING for p in (HARNESS / wing).rglob("*.py")), ids=name_of)
 def test_the_reading_wing_knows_only_rows(path):
-    allowed = ANALYSIS | set(sys.stdlib_module_names)
+    allowed = READING[module_of(path)] | set(sys.stdlib_module_names)
     for line, name in imported(path):
         top = name.split(".")[0]
-        fine = named(name) in ("errors", "results", "analyse") if top == "xferbench" else top in allowed
+        fine = named(name) in ("errors", "results", "analyse", "leaderboard") if top == "xferbench" else top in allowed
         assert fine, f"{name_of(path)}:{line} imports {name}"
 
 

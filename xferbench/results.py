@@ -48,9 +48,13 @@ class Results:
     attribution: list[dict[str, Any]]
     not_done: list[dict[str, Any]]
     root: Path | None = None
+    held: Mapping[str, Mapping[tuple[str, str], float]] = field(default_factory=dict)
+    """Items that are at hand already, by step."""
 
-    def items(self, step: str) -> dict[tuple[str, str], float]:
+    def items(self, step: str) -> Mapping[tuple[str, str], float]:
         """Return {(item id, prompt hash): score} of one evaluation step, in the order of the file."""
+        if step in self.held:
+            return self.held[step]
         if self.root is None:
             return {}
         return read_items(self.root / "items" / f"{step}.jsonl.gz")
