@@ -14,6 +14,8 @@ from scipy.special import stdtrit
 
 Matrix = NDArray[np.float64]
 Above = NDArray[np.bool_]
+GROUPS = 50
+"""More sources, or targets, are left out in so many groups of neighbours."""
 
 
 def above(values: ArrayLike, half: Callable[[float], Matrix], alpha: float = 0.05) -> Above:
@@ -69,8 +71,8 @@ def crossed(statistic: Callable[[Above], NDArray[np.float64]], used: Above) -> C
     `statistic(mask)` gives (k,) from the cells in a mask (sources, targets); `used`: the cells there are. Each source,
     then each target, is left out in turn: V = V_sources + V_targets with V_d = (m - 1)/m sum (theta_(i) - mean)^2,
     the two-term form, which counts the noise of a cell twice and so errs towards ties; Student's t on the smaller
-    number of clusters less one (MacKinnon, Nielsen and Webb 2024, arXiv 2406.08880). A side with one cluster adds
-    nothing: what follows is then about that cluster alone. None when both have one.
+    number of clusters less one (MacKinnon, Nielsen and Webb 2024, arXiv 2406.08880). More than GROUPS are left out by
+    groups. A side with one cluster adds nothing: what follows is then about that cluster alone. None when both have one.
     """
     variance: Matrix | None = None
     fewest = 0
@@ -78,16 +80,17 @@ def crossed(statistic: Callable[[Above], NDArray[np.float64]], used: Above) -> C
         places = np.flatnonzero(used.any(axis=1 - axis))
         if len(places) < 2:
             continue
+        groups = np.array_split(places, min(len(places), GROUPS))
         left_out = []
-        for place in places:
+        for group in groups:
             mask = used.copy()
-            mask[(place, slice(None)) if axis == 0 else (slice(None), place)] = False
+            mask[(group, slice(None)) if axis == 0 else (slice(None), group)] = False
             left_out.append(statistic(mask))
         draws = np.stack(left_out)
         rest = draws - draws.mean(axis=0)
-        part = (len(places) - 1) / len(places) * rest.T @ rest
+        part = (len(groups) - 1) / len(groups) * rest.T @ rest
         variance = part if variance is None else variance + part
-        fewest = min(fewest, len(places)) or len(places)
+        fewest = min(fewest, len(groups)) or len(groups)
     if variance is None:
         return None
     own = np.diag(variance)

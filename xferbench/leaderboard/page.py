@@ -7,12 +7,11 @@ hashes, and no request at all. Names reach the page as JSON and become text node
 import base64
 import hashlib
 import json
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from xferbench.leaderboard.rankings import Standings
-from xferbench.leaderboard.reading import FOOTER, READING, RULES, counts, notices, paragraphs
+from xferbench.leaderboard.reading import FOOTER, READING, RULES, counts, notices, paragraphs, prefix
 from xferbench.leaderboard.rules import Rules
 from xferbench.leaderboard.view import Row, Score, View
 
@@ -37,7 +36,7 @@ def page(rules: Rules, view: View, standings: Standings) -> str:
     environment = Environment(loader=FileSystemLoader(HERE), autoescape=True, undefined=StrictUndefined)
     text = environment.get_template("board.html").render(
         title=rules.title, about=paragraphs(rules.about), facts=counts(view.rows), notices=notices(rules),
-        rules=RULES, reading=READING, footer=FOOTER, style=Markup(style), script=Markup(script),
+        shared=prefix(view.rows), rules=RULES, reading=READING, footer=FOOTER, style=Markup(style), script=Markup(script),
         style_hash=Markup(_hash(style)), script_hash=Markup(_hash(script)),
         data=Markup(embedded(payload(rules, view, standings))),
     )  # fmt: skip
@@ -68,7 +67,7 @@ def payload(rules: Rules, view: View, standings: Standings) -> dict[str, Any]:
     words = _Words()
     rows = view.rows
     names = {f"{what}s": view.names(what) for what in ("model", "source", "target", "recipe", "badge")}
-    names["labels"] = [label for label in LABELS if any(row.label == label for row in rows)]
+    names["labels"] = sorted({row.label for row in rows}, key=lambda label: (*LABELS, label).index(label))
     names["scorers"] = sorted({scorer for row in rows for scorer, _, _ in row.attribution})
     at = {kind: {name: place for place, name in enumerate(found)} for kind, found in names.items()}
     index = {row.id: place for place, row in enumerate(rows)}
@@ -80,7 +79,7 @@ def payload(rules: Rules, view: View, standings: Standings) -> dict[str, Any]:
     }
     how = [{"title": one.title, "steps": [list(text) for text in one.texts]} for one in view.again]
     return {
-        "title": rules.title, "fields": list(FIELDS), **names, "entries": entries, "standings": ranked,
+        "title": rules.title, "prefix": prefix(rows), "fields": list(FIELDS), **names, "entries": entries, "standings": ranked,
         "reproduce": how, "strings": list(words),
     }  # fmt: skip
 
@@ -91,7 +90,7 @@ def _entry(row: Row, at: dict[str, dict[str, int]], words: _Words) -> list[Any]:
     facts = [("entry", row.place), *row.facts]
     return [
         at["models"][row.model], at["sources"][row.source], at["targets"][row.target], at["recipes"][row.recipe],
-        at["labels"].get(row.label, 0), at["badges"][row.badge], row.seeds, row.n, int(row.own),
+        at["labels"][row.label], at["badges"][row.badge], row.seeds, row.n, int(row.own),
         [_score(score) for score in row.scores],
         [_short(gain[key]) for key in ("value", "low", "high")] + [_digits(gain[key]) for key in ("p", "p_holm", "mde")],
         words.at(gain["reason"]),
@@ -115,7 +114,7 @@ def _short(value: float | None) -> float | None:
 
 
 def _digits(value: float | None) -> float | None:
-    return None if value is None else float(f"{value:.4g}")
+    return value if value is None or isinstance(value, int) else float(f"{value:.4g}")
 
 
 def _sources(found: dict[str, Any], at: dict[str, dict[str, int]], index: dict[str, int], words: _Words) -> dict[str, Any]:
@@ -128,8 +127,8 @@ def _sources(found: dict[str, Any], at: dict[str, dict[str, int]], index: dict[s
 def _rivals(found: dict[str, Any], at: dict[str, dict[str, int]], words: _Words, kind: str) -> dict[str, Any]:
     """One ranking of recipes or scorers, its names by their place."""
     named = {key: at[f"{key}s"][found[key]] for key in ("model", "recipe") if key in found}
-    rows: Sequence[dict[str, Any]] = found["rows"]
-    shown = [{kind: at[f"{kind}s"][one["name"]]} | {k: _digits(v) for k, v in one.items() if k != "name"} for one in rows]
-    for one in shown:
-        one["pairs"] = found["pairs"]
-    return {**named, "reason": words.at(found["reason"]), "rows": shown}
+    rows = [
+        {kind: at[f"{kind}s"][one["name"]], "pairs": found["pairs"]} | {k: _digits(v) for k, v in one.items() if k != "name"}
+        for one in found["rows"]
+    ]
+    return {**named, "reason": words.at(found["reason"]), "rows": rows}

@@ -176,7 +176,7 @@ def _stand(
     made = []
     for i in order(shown, intervals, names):
         known, width = np.isfinite(values[i]), reach * errors[i]
-        ends = [max(bounds[0], values[i] - width), min(bounds[1], values[i] + width)] if np.isfinite(width) else [None, None]
+        ends = [max(bounds[0], float(values[i] - width)), min(bounds[1], float(values[i] + width))] if np.isfinite(width) else [None, None]
         rank = intervals[i] if known else (None, None)
         made.append(
             {"name": names[i], "value": float(values[i]) if known else None, "low": ends[0] if known else None,

@@ -79,3 +79,10 @@ def counts(rows: Sequence[Row]) -> list[tuple[str, str]]:
             shown.append((span, what))
     sure = sum(row.sure for row in rows)
     return [*shown, (f"{sure:,}", "gains or losses sure after Holm")]
+
+
+def prefix(rows: Sequence[Row]) -> str:
+    """The start, up to its "/", that the names of all sources and targets share ("mini/"); "" when there is none."""
+    names = {name for row in rows for name in row.pair}
+    starts = {name.partition("/")[0] for name in names}
+    return f"{next(iter(starts))}/" if len(starts) == 1 and all("/" in name for name in names) else ""

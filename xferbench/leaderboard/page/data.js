@@ -10,8 +10,13 @@ const entries = board.entries.map((row, index) => {
   return entry;
 });
 const said = (at) => (known(at) ? board.strings[at] : "");
-const sourceOf = (entry) => board.sources[entry.source];
-const targetOf = (entry) => board.targets[entry.target];
+// The start that all names share is cut where they are shown, and given back where an entry is on its own.
+const fullSource = (entry) => board.sources[entry.source];
+const fullTarget = (entry) => board.targets[entry.target];
+const sourceNames = board.sources.map((text) => text.slice(board.prefix.length));
+const targetNames = board.targets.map((text) => text.slice(board.prefix.length));
+const sourceOf = (entry) => sourceNames[entry.source];
+const targetOf = (entry) => targetNames[entry.target];
 const recipeOf = (entry) => board.recipes[entry.recipe];
 const modelOf = (entry) => board.models[entry.model];
 const labelOf = (entry) => board.labels[entry.label];

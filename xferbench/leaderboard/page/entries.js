@@ -68,7 +68,7 @@ function sortBy(key, head) {
 }
 
 function showEntries() {
-  const filters = [["Source", "source", board.sources], ["Target", "target", board.targets], ["Recipe", "recipe", board.recipes],
+  const filters = [["Source", "source", sourceNames], ["Target", "target", targetNames], ["Recipe", "recipe", board.recipes],
     ["Model", "model", board.models], ["Label", "label", board.labels], ["Badge", "badge", board.badges]];
   const search = el("input", { type: "search", id: "search", placeholder: "name, label, …", oninput: () => { view.text = search.value; refresh(); } });
   const controls = el("div", { class: "controls", role: "search" }, el("label", null, "Find", search));

@@ -33,20 +33,25 @@ function walk(event) {
   }
 }
 
-function matrix(setting) {
+// More sources or targets than a screen takes are shown a block at a time.
+const BLOCK = 40;
+const here = (setting, field) => [...new Set(of(setting).map((entry) => entry[field]))].sort((a, b) => a - b);
+const block = (places, number) => places.slice(number * BLOCK, (number + 1) * BLOCK);
+
+function matrix(setting, down, across) {
   const mine = of(setting);
-  const sources = board.sources.map((_, i) => i).filter((i) => mine.some((e) => e.source === i));
-  const targets = board.targets.map((_, i) => i).filter((i) => mine.some((e) => e.target === i));
+  const sources = block(here(setting, "source"), down);
+  const targets = block(here(setting, "target"), across);
   const found = new Map();
   for (const entry of mine) if (!found.has(`${entry.source} ${entry.target}`)) found.set(`${entry.source} ${entry.target}`, entry);
   const top = half(mine.map((e) => e.gain[0]));
   const head = el("tr", null, el("td", { class: "faded" }, el("span", { class: "unseen" }, "source, by target")),
-    targets.map((t) => el("th", { scope: "col" }, name(board.targets[t]))));
-  const body = el("tbody", { onkeydown: walk }, sources.map((s) => el("tr", null, el("th", { scope: "row" }, name(board.sources[s])),
+    targets.map((t) => el("th", { scope: "col" }, name(targetNames[t]))));
+  const body = el("tbody", { onkeydown: walk }, sources.map((s) => el("tr", null, el("th", { scope: "row" }, name(sourceNames[s])),
     targets.map((t) => el("td", null, cell(found.get(`${s} ${t}`), top))))));
   const first = body.querySelector("a");
   if (first) first.tabIndex = 0;
-  const table = el("table", { class: "matrix" },
+  const table = el("table", { class: "matrix", "--n": targets.length },
     el("caption", { class: "unseen" }, "Gain over the untrained model in points, source by target. Each cell links to its pair."), el("thead", null, head), body);
   return [el("div", { class: "scroll" }, table), legend(top)];
 }
@@ -59,11 +64,30 @@ function legend(top) {
     key("own", "", "the target's own domain"), key("none", "–", "not measured or not defined"));
 }
 
+function blocks(label, names, places, change) {
+  const count = Math.ceil(places.length / BLOCK);
+  if (count < 2) return null;
+  const options = Array.from({ length: count }, (_, i) => {
+    const mine = block(places, i);
+    return [i, `${i * BLOCK + 1}–${i * BLOCK + mine.length} of ${places.length}, from ${short(names[mine[0]], 24)}`];
+  });
+  return select(label, options, 0, change);
+}
+
 function showMatrix() {
   const plot = el("div", { class: "card" });
-  const choose = (i) => swap(plot, matrix(settings[i]));
   const controls = el("div", { class: "controls" });
-  if (settings.length > 1) controls.append(select("Model and recipe", settings.map((s, i) => [i, settingName(s)]), 0, choose));
-  choose(0);
+  const chosen = { setting: 0, down: 0, across: 0 };
+  const update = () => swap(plot, matrix(settings[chosen.setting], chosen.down, chosen.across));
+  function choose(i) {
+    Object.assign(chosen, { setting: i, down: 0, across: 0 });
+    swap(controls, settings.length > 1 ? select("Model and recipe", settings.map((s, at) => [at, settingName(s)]), i, choose) : [],
+      blocks("Sources", sourceNames, here(settings[i], "source"), (value) => { chosen.down = value; update(); }) || [],
+      blocks("Targets", targetNames, here(settings[i], "target"), (value) => { chosen.across = value; update(); }) || []);
+    update();
+    controls.querySelector("select")?.focus({ preventScroll: true });
+  }
   swap(place("matrix-body"), controls, plot);
+  choose(0);
+  document.activeElement?.blur();
 }

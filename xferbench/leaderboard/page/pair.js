@@ -84,7 +84,7 @@ function copyable(text, what) {
 
 function again(entry) {
   const how = board.reproduce[entry.reproduce];
-  const named = (text) => text.replaceAll("{source}", sourceOf(entry)).replaceAll("{target}", targetOf(entry));
+  const named = (text) => text.replaceAll("{source}", () => fullSource(entry)).replaceAll("{target}", () => fullTarget(entry));
   const parts = how.steps.map(([title, text]) => [el("p", { class: "hint" }, title), copyable(named(text), title)]);
   return el("div", { class: "card wide" }, el("h2", null, how.title), parts,
     table("Where the numbers come from", null, entry.facts.map(([key, text]) => el("tr", null, el("th", { scope: "row" }, said(key)), el("td", null, name(said(text)))))));
@@ -93,18 +93,18 @@ function again(entry) {
 function showPair(entry) {
   const chart = el("div");
   const render = () => swap(chart, forest(entry, Math.max(280, Math.min(chart.clientWidth || 640, 760))));
-  const title = el("h1", { tabindex: -1, id: "pair-title" }, arrow(entry));
+  const title = el("h2", { tabindex: -1, id: "pair-title", class: "big" }, name(fullSource(entry)), " → ", name(fullTarget(entry)));
   swap(place("pair"), el("section", null, el("p", null, el("a", { href: "#matrix" }, "← the whole board")), title,
     el("p", { class: "sub" }, el("span", { class: `chip ${labelOf(entry)}` }, labelOf(entry)), el("span", null, "recipe ", name(recipeOf(entry))), el("span", null, "model ", name(modelOf(entry))),
       el("span", null, `${entry.n || "unknown"} items, ${entry.seeds} seed${entry.seeds === 1 ? "" : "s"}`), el("span", { class: "chip" }, badgeOf(entry))),
     el("p", { class: "hint" }, `${labelOf(entry)}: ${said(entry.why)}.`),
     el("div", { class: "pair-grid" },
       el("div", { class: "card" }, el("h2", null, "Conditions"), el("p", { class: "hint" }, "Score in points of 100. Bar and line: mean over seeds with its 95 % interval; dots: seeds; dotted line: baseline."), chart, scoreTable(entry)),
-      el("div", { class: "card" }, el("h2", null, "What follows"), contrastTable(entry)),
-      attributionTable(entry), again(entry))));
+      el("div", { class: "stack" }, el("div", { class: "card" }, el("h2", null, "What follows"), contrastTable(entry)), attributionTable(entry)),
+      again(entry))));
   render();
   onresize = render;
   title.focus({ preventScroll: true });
   scrollTo(0, 0);
-  document.title = `${sourceOf(entry)} → ${targetOf(entry)} · ${board.title}`;
+  document.title = `${fullSource(entry)} → ${fullTarget(entry)} · ${board.title}`;
 }

@@ -28,9 +28,9 @@ function sourceCard(standing, top) {
       el("td", { class: "glyph" }, glyph(value, low, high, top, hue(low, high))),
       el("td", { class: "number" }, signed(value), el("span", { class: "faded minor" }, " ", range(low, high, signed))));
   });
-  return el("div", { class: "card" }, el("h3", null, name(board.targets[standing.target])),
-    el("table", { class: "rank" }, el("caption", { class: "unseen" }, `Sources for ${board.targets[standing.target]}, best first`),
-      header("rank", "source", "gain and 95 % interval", ""), el("tbody", null, body)),
+  return el("div", { class: "card" }, el("h3", null, name(targetNames[standing.target])),
+    el("div", { class: "scroll" }, el("table", { class: "rank" }, el("caption", { class: "unseen" }, `Sources for ${targetNames[standing.target]}, best first`),
+      header("rank", "source", "gain and 95 % interval", ""), el("tbody", null, body))),
     standing.reason === null ? null : el("p", { class: "hint" }, said(standing.reason)));
 }
 
@@ -48,7 +48,7 @@ function showSources() {
   const first = board.targets.length > many ? `The first ${many}` : "All targets";
   const controls = el("div", { class: "controls" });
   if (settings.length > 1) controls.append(select("Model and recipe", settings.map((s, i) => [i, settingName(s)]), 0, (i) => { setting = i; update(); }));
-  if (board.targets.length > 1) controls.append(select("Target", [[-1, first], ...board.targets.map((t, i) => [i, t])], -1, (i) => { target = i; update(); }));
+  if (board.targets.length > 1) controls.append(select("Target", [[-1, first], ...targetNames.map((t, i) => [i, t])], -1, (i) => { target = i; update(); }));
   update();
   swap(place("sources-body"), controls, cards);
 }
@@ -57,11 +57,11 @@ function recipeCard(standing) {
   const rows = standing.rows;
   const top = half(rows.flatMap((r) => [r.value, r.low, r.high]));
   return el("div", { class: "card" }, board.models.length > 1 ? el("h3", null, name(board.models[standing.model])) : null,
-    el("table", { class: "rank" }, el("caption", { class: "unseen" }, "Recipes, best first"), header("rank", "recipe", "mean gain and 95 % interval", "", "pairs helped / harmed"),
+    el("div", { class: "scroll" }, el("table", { class: "rank" }, el("caption", { class: "unseen" }, "Recipes, best first"), header("rank", "recipe", "mean gain and 95 % interval", "", "pairs helped / harmed"),
       el("tbody", null, rows.map((row) => el("tr", null, rankCell(row.best, row.worst, shared(rows, row)),
         el("th", { scope: "row" }, name(board.recipes[row.recipe])), el("td", { class: "glyph" }, glyph(row.value, row.low, row.high, top, hue(row.low, row.high))),
         el("td", { class: "number" }, signed(row.value), el("span", { class: "faded minor" }, " ", range(row.low, row.high, signed))),
-        el("td", { class: "number" }, `${row.helped} / ${row.harmed} of ${row.pairs}`))))),
+        el("td", { class: "number" }, `${row.helped} / ${row.harmed} of ${row.pairs}`)))))),
     standing.reason === null ? null : el("p", { class: "hint" }, said(standing.reason)));
 }
 
