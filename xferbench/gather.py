@@ -6,9 +6,10 @@ import shutil
 from collections.abc import Iterable
 from typing import Any
 
+from xferbench import __version__
 from xferbench.plan import Plan
 from xferbench.results import Cell, Results
-from xferbench.steps import Evaluate, Train
+from xferbench.steps import Evaluate, Step, Train, recipe
 from xferbench.store import Store
 
 
@@ -43,6 +44,7 @@ def gather(plan: Plan, store: Store, failed: dict[str, str]) -> Results:
             row = {"scorer": step.scorer.name, "target": step.target.name, "source": step.data.domain, "step": step.id}
             results.attribution.append({**row, **{key: found[key] for key in ("mean", "n", "null", "queries")}})
     _top_shares(results, store)
+    results.steps += [_step(step, store.result(step)) for step in plan.steps if store.done(step)]
     results.run["notes"] += _fates(plan, store)
     results.not_done += [{"step": s.id, "title": s.title, "why": failed[s.id]} for s in plan.steps if s.id in failed]
     return results
@@ -54,10 +56,17 @@ def _about(plan: Plan, store: Store) -> dict[str, Any]:
     return {
         "suite": asked.suite,
         "model": model,
+        "xferbench": __version__,
         "seeds": list(asked.seeds),
         "store": str(store.root),
         "notes": list(plan.notes),
     }
+
+
+def _step(step: Step, found: dict[str, Any]) -> dict[str, Any]:
+    """The whole recipe of a step, what it cost and on what machine: all that a published row needs to be run again."""
+    cost = {key: found["cost"].get(key) for key in ("seconds", "tokens", "flops")}
+    return {"id": step.id, "recipe": recipe(step), "cost": cost, "machine": found.get("machine")}
 
 
 def _fates(plan: Plan, store: Store) -> list[str]:

@@ -1,7 +1,8 @@
 """The rows that a run writes and that every analysis reads: the only thing the two wings of the house share.
 
 DIR/results.jsonl holds one JSON object a line, each with a "kind": `run` (one line, what was asked), `cell` (one
-measured condition), `attribution` (one scorer on one pair), `not_done` (a step that failed, and why).
+measured condition), `attribution` (one scorer on one pair), `not_done` (a step that failed, and why), `step` (the whole
+recipe that the id of a step is the hash of, what it cost, and what machine did it).
 DIR/items/<step>.jsonl.gz holds one line for each test item: {"id", "prompt", "score"}; "prompt" is a hash, no text.
 """
 
@@ -48,6 +49,7 @@ class Results:
     attribution: list[dict[str, Any]]
     not_done: list[dict[str, Any]]
     root: Path | None = None
+    steps: list[dict[str, Any]] = field(default_factory=list)
     held: Mapping[str, Mapping[tuple[str, str], float]] = field(default_factory=dict)
     """Items that are at hand already, by step."""
 
@@ -80,6 +82,7 @@ def write(root: Path, results: Results) -> None:
     rows += [{"kind": "cell", **asdict(cell)} for cell in results.cells]
     rows += [{"kind": "attribution", **row} for row in results.attribution]
     rows += [{"kind": "not_done", **row} for row in results.not_done]
+    rows += [{"kind": "step", **row} for row in results.steps]
     text = "".join(json.dumps(row, sort_keys=True, allow_nan=False) + "\n" for row in rows)
     part = root / "results.jsonl.part"
     part.write_text(text, encoding="utf-8")
@@ -102,6 +105,8 @@ def read(root: Path) -> Results:
                 found.cells.append(Cell(**row))
             elif kind in ("attribution", "not_done"):
                 getattr(found, kind).append(row)
+            elif kind == "step":
+                found.steps.append(row)
             else:
                 raise ValueError(f"kind {kind!r}")
         except (ValueError, KeyError, TypeError) as error:

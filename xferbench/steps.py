@@ -190,6 +190,11 @@ class Attribute:
 Step = Train | Evaluate | Attribute
 
 
+def recipe(step: Step) -> dict[str, Any]:
+    """Return all that the id of a step is the hash of: its kind, the form of its content, and the content."""
+    return {"kind": step.kind, "form": VERSION, **step.content()}
+
+
 def to_json(step: Step) -> dict[str, Any]:
     """Return the step as plain JSON: all it takes to do it again, and its id."""
     whole: dict[str, Any] = {"kind": step.kind, "id": step.id, "base": vars(step.base), **_fields(step)}

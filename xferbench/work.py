@@ -23,6 +23,7 @@ from xferbench.catalog import load as load_catalog
 from xferbench.draw import draw, fingerprint
 from xferbench.errors import DataError, XferbenchError
 from xferbench.evaluate import check_changed, evaluate
+from xferbench.machine import machine
 from xferbench.progress import reporting
 from xferbench.results import write_items
 from xferbench.steps import Attribute, Data, Evaluate, Named, Step, Train, from_json
@@ -46,7 +47,8 @@ def work(root: str, row: dict[str, Any]) -> dict[str, Any]:
                 why = _line(error)
                 write_json(folder / "failed.json", {"step": step.id, "why": why})
                 return {"ok": False, "why": why, "usage": isinstance(error, XferbenchError) and error.exit_code == 2}
-            store.finish(step, {**outcome, "wall_seconds": round(time.perf_counter() - began, 3)})
+            took = round(time.perf_counter() - began, 3)
+            store.finish(step, {**outcome, "wall_seconds": took, "machine": machine()})
     return {"ok": True}
 
 

@@ -89,9 +89,22 @@ def rows(source: str, target: str, recipe: str, measure: Measure, cells: Iterabl
     """Return the cells of an entry as rows of results; what they cost is not in them."""
     found = []
     for cell in cells:
-        taught = (recipe, source) if cell.condition != "baseline" else ("", "")
-        measured = (target, cell.seed, measure.metric, cell.value, cell.stderr, measure.n, cell.step)
-        found.append(Cell(cell.condition, cell.curriculum, *taught, *measured))
+        taught_by, taught = (recipe, source) if cell.condition != "baseline" else ("", "")
+        found.append(
+            Cell(
+                condition=cell.condition,
+                curriculum=cell.curriculum,
+                recipe=taught_by,
+                source=taught,
+                target=target,
+                seed=cell.seed,
+                metric=measure.metric,
+                value=cell.value,
+                stderr=cell.stderr,
+                n=measure.n,
+                step=cell.step,
+            )
+        )
     return found
 
 

@@ -317,12 +317,3 @@ def beneath(entry: Entry, step: str) -> Iterator[dict[str, Any]]:
         content = entry.steps[name].content
         yield content
         name = content.get("train") if content.get("kind") != "train" else content.get("start")
-
-
-def schema() -> dict[str, Any]:
-    """Return the JSON schema of an entry."""
-    return {
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "title": f"xferbench leaderboard entry, version {VERSION}",
-        **msgspec.json.schema(Entry),
-    }
