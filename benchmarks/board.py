@@ -45,7 +45,10 @@ def main() -> int:
         spent = resource.getrusage(resource.RUSAGE_CHILDREN)
         sizes = {path.name: path.stat().st_size / 2**20 for path in sorted(root.glob("*.*")) if path.is_file()}
     memory = spent.ru_maxrss / 2**20
-    print(f"{asked.entries:,} entries: {seconds:.1f} s, processor {spent.ru_utime + spent.ru_stime:.1f} s, {memory:.2f} GiB")
+    burnt = spent.ru_utime + spent.ru_stime
+    print(
+        f"{asked.entries:,} entries: {seconds:.1f} s, processor {burnt:.1f} s, {memory:.2f} GiB in the largest process"
+    )
     print(", ".join(f"{name} {size:.1f} MiB" for name, size in sizes.items()))
     slow = seconds > SECONDS or memory > GIB
     print(f"at most {SECONDS} s and {GIB} GiB{': TOO MUCH' if slow else ''}")

@@ -72,7 +72,7 @@ def crossed(statistic: Callable[[Above], NDArray[np.float64]], used: Above) -> C
     then each target, is left out in turn: V = V_sources + V_targets with V_d = (m - 1)/m sum (theta_(i) - mean)^2,
     the two-term form, which counts the noise of a cell twice and so errs towards ties; Student's t on the smaller
     number of clusters less one (MacKinnon, Nielsen and Webb 2024, arXiv 2406.08880). More than GROUPS are left out by
-    groups. A side with one cluster adds nothing: what follows is then about that cluster alone. None when both have one.
+    groups. A side with one cluster adds nothing: what follows is about that cluster alone. None when both have one.
     """
     variance: Matrix | None = None
     fewest = 0

@@ -2,6 +2,7 @@
 
 import shlex
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from xferbench.leaderboard.entry import Entry, beneath
@@ -21,9 +22,27 @@ class Again:
 def again(entry: Entry) -> Again:
     """Say how the numbers of an entry are made again."""
     if entry.origin is not None:
-        said = (("the published table", entry.origin.title), *((("its address", entry.origin.url),) if entry.origin.url else ()))
-        return Again("Where it was published", said)
-    asked = _asked(entry)
+        address = (("its address", entry.origin.url),) if entry.origin.url else ()
+        return Again("Where it was published", (("the published table", entry.origin.title), *address))
+    sizes = {data["n"] for data in _data(entry) if isinstance(data.get("n"), int)}
+    return _run(
+        entry.suite, entry.model.name, entry.recipe, tuple(dict.fromkeys(cell.condition for cell in entry.cells)),
+        entry.seeds, sizes.pop() if len(sizes) == 1 else None, tuple(row.scorer for row in entry.attribution),
+    )  # fmt: skip
+
+
+@cache
+def _run(
+    suite: str | None, model: str, recipe: str, conditions: tuple[str, ...], seeds: tuple[int, ...], size: int | None,
+    scorers: tuple[str, ...],
+) -> Again:  # fmt: skip
+    """The command and the YAML of a run that does the steps of such entries."""
+    asked: dict[str, Any] = {"source": [SOURCE], "target": [TARGET]}
+    asked |= {"suite": suite} if suite else {}
+    asked |= {} if suite and model.startswith(f"{suite}/") else {"model": model}
+    asked |= {"trainer": [recipe], "conditions": list(conditions), "seeds": list(seeds)}
+    asked |= {"train_limit": size} if size else {}
+    asked |= {"scorer": list(scorers)} if scorers else {}
     words = ["xferbench", "run"]
     for key, value in asked.items():
         text = ",".join(map(str, value)) if isinstance(value, list) else str(value)
@@ -31,23 +50,6 @@ def again(entry: Entry) -> Again:
         words += [f"--{key.replace('_', '-')}", f"'{text}'" if text in (SOURCE, TARGET) else shlex.quote(text)]
     lines = [f"{key}: {_yaml(value)}" for key, value in asked.items()]
     return Again("Run it again", (("the command", " ".join(words)), ("the same as experiment.yaml", "\n".join(lines))))
-
-
-def _asked(entry: Entry) -> dict[str, Any]:
-    """The settings of a run that does the steps of an entry."""
-    conditions = list(dict.fromkeys(cell.condition for cell in entry.cells))
-    asked: dict[str, Any] = {"source": [SOURCE], "target": [TARGET]}
-    if entry.suite:
-        asked["suite"] = entry.suite
-    if not entry.suite or not entry.model.name.startswith(f"{entry.suite}/"):
-        asked["model"] = entry.model.name
-    asked |= {"trainer": [entry.recipe], "conditions": conditions, "seeds": list(entry.seeds)}
-    sizes = {data["n"] for data in _data(entry) if isinstance(data.get("n"), int)}
-    if len(sizes) == 1:
-        asked["train_limit"] = sizes.pop()
-    if entry.attribution:
-        asked["scorer"] = [row.scorer for row in entry.attribution]
-    return asked
 
 
 def _data(entry: Entry) -> list[dict[str, Any]]:
@@ -76,20 +78,26 @@ def facts(entry: Entry) -> tuple[tuple[str, str], ...]:
     found += [("hardware", _machine(machine)) for machine in entry.hardware]
     if entry.packages:
         found.append(("packages", ", ".join(f"{name} {version}" for name, version in sorted(entry.packages.items()))))
-    cost = entry.cost
-    known = [
-        f"{value:,.4g} {unit}" if unit != "tokens" else f"{value:,} tokens"
-        for value, unit in ((cost.seconds, "seconds"), (cost.tokens, "tokens"), (cost.flops, "FLOPs"), (cost.dollars, "dollars"))
-        if value is not None
-    ]
-    if known:
-        priced = f", at {entry.price.dollars_per_hour:g} dollars an hour ({entry.price.basis})" if entry.price else ""
-        found.append(("cost of all conditions", ", ".join(known) + priced))
+    spent = _spent(entry)
+    if spent:
+        found.append(("cost of all conditions", spent))
     if entry.items is not None:
         found.append(("scores item by item", f"sha256 {entry.items.sha256[:16]}, {entry.items.bytes:,} bytes"))
     if entry.origin is not None:
         found.append(("table", f"sha256 {entry.origin.sha256[:16]}; no items, so nothing here can be recomputed"))
     return (*found, *(("note", note) for note in entry.notes))
+
+
+def _spent(entry: Entry) -> str:
+    """What all steps took, and at which price."""
+    cost = entry.cost
+    parts = [f"{cost.seconds:,.0f} seconds"] if cost.seconds is not None else []
+    parts += [f"{cost.tokens:,} tokens"] if cost.tokens is not None else []
+    parts += [f"{cost.flops:.3g} FLOPs"] if cost.flops is not None else []
+    if cost.dollars is not None and entry.price is not None:
+        hourly = f"{entry.price.dollars_per_hour:g} dollars an hour"
+        parts.append(f"{cost.dollars:,.4f} dollars at {hourly} ({entry.price.basis})")
+    return ", ".join(parts)
 
 
 def _measured(entry: Entry) -> str:

@@ -1,4 +1,4 @@
-"""leaderboard build: README.md, leaderboard.csv, board.html and figures from the entries alone, the same bytes always."""
+"""README.md, leaderboard.csv, board.html and figures of a board, from its entries alone: the same bytes each time."""
 
 import os
 import re
@@ -26,16 +26,16 @@ def build(root: Path) -> list[Path]:
     not one. Nothing is written then.
     """
     board = read_board(root)
-    found = view(board.entries(), badge)
-    ranked = standings(found.rows)
+    rows = view(board)
+    ranked = standings(rows)
     folder = root / "figures"
     if folder.is_symlink():
         raise UsageError(f"{folder} is a link; pages are written into the board itself only")
-    figures = _figures(found.rows, folder)
+    figures = _figures(rows, folder)
     pages = {
-        "leaderboard.csv": sheet(found, ranked),
-        "board.html": page(board.rules, found, ranked),
-        "README.md": readme(board.rules, found, ranked, [f"figures/{path.name}" for path in figures]),
+        "leaderboard.csv": sheet(rows, ranked),
+        "board.html": page(board.rules, rows, ranked),
+        "README.md": readme(board.rules, rows, ranked, [f"figures/{path.name}" for path in figures]),
     }
     for name, text in pages.items():
         part = root / f"{name}.part"
@@ -43,11 +43,6 @@ def build(root: Path) -> list[Path]:
         part.write_text(text, encoding="utf-8", newline="\n")
         os.replace(part, root / name)
     return [*figures, *(root / name for name in pages)]
-
-
-def badge(entry: Any) -> str:
-    """How far an entry is proven; a board's host raises it (verify)."""
-    return "imported" if entry.origin is not None else "self-reported"
 
 
 def _figures(rows: Sequence[Row], folder: Path) -> list[Path]:

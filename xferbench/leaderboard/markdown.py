@@ -19,7 +19,7 @@ def literal(text: str) -> str:
     first = FIRST.match(safe)
     if first is None:
         return safe
-    return f"\\{safe}" if not first.group().isdigit() else f"{first.group()}\\{safe[first.end():]}"
+    return f"\\{safe}" if not first.group().isdigit() else f"{first.group()}\\{safe[first.end() :]}"
 
 
 def table(heads: list[str], rows: list[list[str]], numbers: int = 0) -> str:

@@ -26,6 +26,7 @@ from xferbench.leaderboard.view import Row
 
 TRANSFER = ORDER.index("transfer")
 Table = NDArray[np.float64]
+Mask = NDArray[np.bool_]
 FEW = "it takes pairs of at least two sources or two targets to separate any"
 
 
@@ -63,7 +64,7 @@ def _groups(rows: Sequence[Row], *fields: str) -> dict[tuple[str, ...], list[Row
 
 
 def sources(rows: Sequence[Row]) -> list[dict[str, Any]]:
-    """Rank the sources of each model, recipe and target: [{model, recipe, target, reason, rows: [{row, best, worst}]}]."""
+    """Rank the sources for each model, recipe and target; rows are [{"row": Row, "best": rank, "worst": rank}]."""
     made = []
     for (model, recipe, target), rivals in _groups(rows, "model", "recipe", "target").items():
         if len(rivals) < 2:
@@ -82,7 +83,8 @@ def sources(rows: Sequence[Row]) -> list[dict[str, Any]]:
 def _independent(rivals: Sequence[Row]) -> Callable[[float], Table]:
     """Half-widths (k, k) of the differences of two sources' scores, as independent means over items and seeds."""
     scores = [row.scores[TRANSFER] for row in rivals]
-    parts = [(np.nan, np.nan) if s is None or s.item_variance is None else (s.seed_variance, s.item_variance) for s in scores]
+    none = (np.nan, np.nan)
+    parts = [none if s is None or s.item_variance is None else (s.seed_variance, s.item_variance) for s in scores]
     seeds = min((len(score.seeds) for score in scores if score is not None), default=1)
     n = min(row.n for row in rivals)
     a, b = (np.array(part)[:, None] + np.array(part)[None, :] for part in zip(*parts, strict=True))
@@ -120,13 +122,13 @@ def recipes(rows: Sequence[Row]) -> list[dict[str, Any]]:
         gains = {(row.recipe, *row.pair): row for row in mine}
         values = [{r: gains[r, *pair].gain["value"] for r in every if (r, *pair) in gains} for pair in cells]
         table, names = _tables(list(cells.values()), values, every)
-        used = np.isfinite(table).all(axis=0)
+        used = np.asarray(np.isfinite(table).all(axis=0))
         means = [float(table[i][used].mean()) if used.any() else np.nan for i in range(len(names))]
 
-        def statistic(mask: NDArray[np.bool_], table: Table = table) -> Table:
+        def statistic(mask: Mask, table: Table = table) -> Table:
             return np.array([one[mask].mean() if mask.any() else np.nan for one in table])
 
-        rivals = _stand(means, statistic, used, names, (-1.0, 1.0))
+        rivals = _stand(means, statistic, used, names)
         pairs = [pair for pair in cells if all((name, *pair) in gains for name in names)]
         for rival in rivals:
             held = [gains[rival["name"], *pair] for pair in pairs]
@@ -146,46 +148,44 @@ def predictors(rows: Sequence[Row]) -> list[dict[str, Any]]:
             continue
         predicted, names = _tables(mine, said, every)
         measured, _ = _tables(mine, [{"gain": row.gain["value"]} for row in mine], ["gain"])
-        used = np.isfinite(predicted).all(axis=0) & np.isfinite(measured[0])
+        used: Mask = np.isfinite(predicted).all(axis=0) & np.isfinite(measured[0])
 
-        def statistic(mask: NDArray[np.bool_], predicted: Table = predicted, gain: Table = measured[0]) -> Table:
+        def statistic(mask: Mask, predicted: Table = predicted, gain: Table = measured[0]) -> Table:
             found = [spearman(one[mask], gain[mask]) if mask.sum() > 2 else None for one in predicted]
             return np.array([np.nan if rho is None else rho for rho in found])
 
-        rivals = _stand(list(statistic(used)), statistic, used, names, (-1.0, 1.0))
+        rivals = _stand(list(statistic(used)), statistic, used, names)
         for rival in rivals:
             rival |= _choices(predicted[names.index(rival["name"])], measured[0], used)
-        made.append(
-            {"model": model, "recipe": recipe, "pairs": int(used.sum()), "reason": _reason(used, every, names), "rows": rivals}
-        )  # fmt: skip
+        about = {"model": model, "recipe": recipe, "pairs": int(used.sum()), "reason": _reason(used, every, names)}
+        made.append({**about, "rows": rivals})
     return made
 
 
 def _stand(
-    values: Sequence[float], statistic: Callable[[NDArray[np.bool_]], Table], used: NDArray[np.bool_],
-    names: Sequence[str], bounds: tuple[float, float],
-) -> list[dict[str, Any]]:  # fmt: skip
-    """Rivals in their order, each with its value, 95 % interval and rank interval (None where undefined)."""
+    values: Sequence[float], statistic: Callable[[Mask], Table], used: Mask, names: Sequence[str]
+) -> list[dict[str, Any]]:
+    """Rivals in their order, each with its value within -1 and 1, 95 % interval and ranks (None where undefined)."""
     found = crossed(statistic, used)
     unknown = np.full((len(values), len(values)), np.nan)
     half, errors, reach = (lambda alpha: unknown), np.full(len(values), np.nan), np.nan
     if found is not None:
         half, errors, reach = found.half, found.errors, found.quantile(0.05)
-    intervals = ranks(above(values, half))
-    shown = [value if np.isfinite(value) else -np.inf for value in values]
+    known = [i for i, value in enumerate(values) if np.isfinite(value)]
+    intervals = dict(zip(known, ranks(above(values, half)[np.ix_(known, known)]), strict=True))
+    places = order([values[i] for i in known], list(intervals.values()), [names[i] for i in known])
     made = []
-    for i in order(shown, intervals, names):
-        known, width = np.isfinite(values[i]), reach * errors[i]
-        ends = [max(bounds[0], float(values[i] - width)), min(bounds[1], float(values[i] + width))] if np.isfinite(width) else [None, None]
-        rank = intervals[i] if known else (None, None)
-        made.append(
-            {"name": names[i], "value": float(values[i]) if known else None, "low": ends[0] if known else None,
-             "high": ends[1] if known else None, "best": rank[0], "worst": rank[1]}
-        )  # fmt: skip
+    for i in [*(known[place] for place in places), *(i for i in range(len(values)) if i not in intervals)]:
+        value, width = float(values[i]), float(reach * errors[i])
+        row: dict[str, Any] = {"name": names[i], **dict.fromkeys(("value", "low", "high", "best", "worst"))}
+        if np.isfinite(value):
+            row |= {"value": value, "best": intervals[i][0], "worst": intervals[i][1]}
+            row |= {"low": max(-1.0, value - width), "high": min(1.0, value + width)} if np.isfinite(width) else {}
+        made.append(row)
     return made
 
 
-def _choices(predicted: Table, measured: Table, used: NDArray[np.bool_]) -> dict[str, float | None]:
+def _choices(predicted: Table, measured: Table, used: Mask) -> dict[str, float | None]:
     """What trusting a scorer brings, mean over the targets with two sources or more: top1, regret1, and by chance."""
     found = []
     for j in np.flatnonzero(used.sum(axis=0) > 1):
@@ -196,11 +196,12 @@ def _choices(predicted: Table, measured: Table, used: NDArray[np.bool_]) -> dict
     return dict(zip(names, means, strict=True))
 
 
-def _reason(used: NDArray[np.bool_], every: Sequence[str], kept: Sequence[str]) -> str | None:
+def _reason(used: Mask, every: Sequence[str], kept: Sequence[str]) -> str | None:
     """What a reader should know of a ranking: how many pairs it rests on, and who is missing."""
     if not used.any():
         return "no pair has all of them"
     missing = [name for name in every if name not in kept]
     left = f"; too few pairs to rank {', '.join(missing)}" if missing else ""
-    few = f"; {FEW}" if max(used.any(axis=1).sum(), used.any(axis=0).sum()) < 2 else ""
-    return f"over {int(used.sum())} pairs of {used.any(axis=1).sum()} sources and {used.any(axis=0).sum()} targets{left}{few}"
+    sources, targets = int(used.any(axis=1).sum()), int(used.any(axis=0).sum())
+    few = f"; {FEW}" if max(sources, targets) < 2 else ""
+    return f"over {int(used.sum())} pairs of {sources} sources and {targets} targets{left}{few}"

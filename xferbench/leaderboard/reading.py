@@ -1,4 +1,4 @@
-"""The words that README.md and board.html share: what is ranked by which rule, what columns mean, what a board is not."""
+"""The words that README.md and board.html share: what is ranked by which rule, and what the columns mean."""
 
 from collections.abc import Sequence
 
@@ -16,9 +16,9 @@ RULES = {
         "large (jackknife over both), not for these alone."
     ),
     "predictors": (
-        "By the rank correlation of a scorer's mean score with the measured gain, over all pairs it scored. Best source "
-        "named: on how many targets; regret@1: points lost by training on the source it names. Intervals and ties by "
-        "a jackknife over sources and targets."
+        "By the rank correlation of a scorer's mean score with the measured gain, over the pairs that all of them "
+        "scored. Best source named: on how many targets; regret@1: points lost by training on the source it names. "
+        "Intervals and ties by a jackknife over sources and targets."
     ),
 }
 READING = (

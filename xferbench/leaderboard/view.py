@@ -3,8 +3,11 @@
 An entry may be half a megabyte and a board may have a hundred thousand, so an entry is let go as soon as it is a row.
 """
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+import os
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,11 +15,12 @@ import numpy as np
 from xferbench.analyse.multiplicity import holm
 from xferbench.analyse.uncertainty import half_width
 from xferbench.leaderboard.again import Again, again, facts
-from xferbench.leaderboard.board import own
+from xferbench.leaderboard.board import Board, own, read_entry
 from xferbench.leaderboard.entry import ORDER, Entry, stem
 
 CONTRASTS = ("efficiency", "relative_transfer", "direct_gap", "sequential_gain", "joint_gain", "placebo_gain")
-Badge = Callable[[Entry], str]
+CHUNK = 1000
+"""Entries that a process reads at a time; a board of fewer is read in one process."""
 
 
 @dataclass(slots=True)
@@ -59,8 +63,8 @@ class Row:
     """seconds, tokens, flops, dollars."""
     attribution: tuple[tuple[str, float | None, float | None], ...]
     """scorer, mean score, share of the top 20 %."""
-    again: int
-    """The place in View.again."""
+    again: Again
+    """How to get the numbers again; one object for all entries of which it is true."""
     facts: tuple[tuple[str, str], ...]
     """Where the numbers come from."""
 
@@ -75,52 +79,54 @@ class Row:
         return self.gain["p_holm"] is not None and self.gain["p_holm"] <= 0.05
 
 
-@dataclass
-class View:
-    """All rows in the order of their files' paths, which is the same on every machine."""
+def view(board: Board) -> list[Row]:
+    """Make the rows of a board, in the order of their files' paths, which is the same on every machine.
 
-    rows: list[Row] = field(default_factory=list)
-    again: list[Again] = field(default_factory=list)
-
-    def names(self, what: str) -> list[str]:
-        """All values of one field, sorted."""
-        return sorted({getattr(row, what) for row in self.rows})
-
-
-def view(entries: Iterable[Entry], badge: Badge) -> View:
-    """Make the rows of a board. p_holm is adjusted over all entries off the diagonal, as board.findings does."""
-    made = View()
-    known: dict[Again, int] = {}
-    words: dict[Any, Any] = {}
-    for entry in entries:
-        how = known.setdefault(again(entry), len(known))
-        made.rows.append(_row(entry, badge(entry), how, words))
-    made.again = list(known)
-    tested = [row for row in made.rows if row.gain["p"] is not None and not row.own]
+    p_holm is adjusted over all entries off the diagonal, as board.findings does. VerificationError naming the first
+    file that is not an entry.
+    """
+    made: list[Row] = []
+    once: dict[Any, Any] = {}
+    for rows in _chunks(board.paths()):
+        for row in rows:
+            for name in ("model", "source", "target", "recipe", "label", "badge", "why", "cost", "again", "facts"):
+                value = getattr(row, name)
+                setattr(row, name, once.setdefault(value, value))
+            made.append(row)
+    tested = [row for row in made if row.gain["p"] is not None and not row.own]
     for row, p in zip(tested, holm([row.gain["p"] for row in tested]), strict=True):
         row.gain["p_holm"] = p
-    _intervals(made.rows)
+    _intervals(made)
     return made
 
 
-def _row(entry: Entry, badge: str, how: int, words: dict[Any, Any]) -> Row:
-    """One entry as a row; `words` holds values that many rows share, once each."""
+def _chunks(paths: Sequence[Path]) -> Iterator[list[Row]]:
+    """Read entries, in as many processes as there are processors when there are many."""
+    chunks = [paths[start : start + CHUNK] for start in range(0, len(paths), CHUNK)]
+    if len(chunks) < 3:
+        yield from map(_read, chunks)
+        return
+    with ProcessPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+        yield from pool.map(_read, chunks)
 
-    def once(value: Any) -> Any:
-        return words.setdefault(value, value)
 
+def _read(paths: Sequence[Path]) -> list[Row]:
+    return [_row(read_entry(path)) for path in paths]
+
+
+def _row(entry: Entry) -> Row:
+    """One entry as a row, without what depends on others (p_holm) and without the intervals of its scores."""
     found = entry.finding
-    gain = {name: getattr(found.gain, name) for name in ("value", "low", "high", "p", "mde")}
+    gain = {name: getattr(found.gain, name) for name in ("value", "low", "high", "p", "mde", "reason")}
     others = [getattr(found, name) for name in CONTRASTS]
     return Row(
-        id=entry.id, place=f"entries/{stem(entry)}.json", model=once(entry.model.name), source=once(entry.source),
-        target=once(entry.target), recipe=once(entry.recipe), badge=once(badge), label=once(found.label),
-        why=once(found.why), seeds=found.seeds, n=found.n, own=own(entry), scores=_scores(entry),
-        gain={**gain, "p_holm": None, "reason": once(found.gain.reason)},
-        others=tuple((one.value, one.low, one.high, once(one.reason)) for one in others),
-        cost=once((entry.cost.seconds, entry.cost.tokens, entry.cost.flops, entry.cost.dollars)),
-        attribution=tuple((once(one.scorer), one.mean, one.top_share) for one in entry.attribution),
-        again=how, facts=once(facts(entry)),
+        id=entry.id, place=f"entries/{stem(entry)}.json", model=entry.model.name, source=entry.source,
+        target=entry.target, recipe=entry.recipe, badge="imported" if entry.origin else "self-reported",
+        label=found.label, why=found.why, seeds=found.seeds, n=found.n, own=own(entry), scores=_scores(entry),
+        gain={**gain, "p_holm": None}, others=tuple((one.value, one.low, one.high, one.reason) for one in others),
+        cost=(entry.cost.seconds, entry.cost.tokens, entry.cost.flops, entry.cost.dollars),
+        attribution=tuple((one.scorer, one.mean, one.top_share) for one in entry.attribution),
+        again=again(entry), facts=facts(entry),
     )  # fmt: skip
 
 

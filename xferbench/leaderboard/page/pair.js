@@ -87,7 +87,8 @@ function again(entry) {
   const named = (text) => text.replaceAll("{source}", () => fullSource(entry)).replaceAll("{target}", () => fullTarget(entry));
   const parts = how.steps.map(([title, text]) => [el("p", { class: "hint" }, title), copyable(named(text), title)]);
   return el("div", { class: "card wide" }, el("h2", null, how.title), parts,
-    table("Where the numbers come from", null, entry.facts.map(([key, text]) => el("tr", null, el("th", { scope: "row" }, said(key)), el("td", null, name(said(text)))))));
+    table("Where the numbers come from", null, [["entry", entry.place], ...entry.facts.map((pair) => pair.map(said))].map(([key, text]) =>
+      el("tr", null, el("th", { scope: "row" }, key), el("td", null, name(text))))));
 }
 
 function showPair(entry) {
