@@ -41,9 +41,9 @@ def add(root: Path, run: Path, about: Mapping[str, Any]) -> str:
             if (old.items, old.cells) != (entry.items, entry.cells):
                 faults.append(f"{name}: items: the entry is there already, with other scores")
             continue
-        found = list(check(board, place, text.encode(), items))
+        found = list(check(board, place, text, items))
         faults += [one_line(f"{name}: {field}: {what}", 400) for field, what in found]
-        new.append((place, text.encode(), board.items(entry), items))
+        new.append((place, text, board.items(entry), items))
     if faults:
         raise VerificationError("nothing was added:\n" + "\n".join(faults))
     for place, text, beside, items in new:
