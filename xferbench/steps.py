@@ -230,3 +230,15 @@ def from_json(row: Mapping[str, Any]) -> Step:
         return Evaluate(base, train, Named(**row["target"]), row["limit"], libraries)
     scorer, data, target = Named(**row["scorer"]), Data(**row["data"]), Named(**row["target"])
     return Attribute(base, train, scorer, data, target, row["queries"], libraries)
+
+
+def trained(contents: Mapping[str, Mapping[str, Any]], name: str) -> Train:
+    """Build a training from recipes (as `recipe` gives them) by id; KeyError or TypeError for another form.
+
+    A recipe names the base model by its fingerprint alone, so the folder is "".
+    """
+    row = contents[name]
+    start = trained(contents, row["start"]) if row["start"] else None
+    data = tuple(Data(**one) for one in row["data"])
+    base = Base("", "", row["base"])
+    return Train(base, start, Named(**row["trainer"]), data, row["seed"], dict(row["libraries"]))

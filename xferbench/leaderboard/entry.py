@@ -245,7 +245,7 @@ class Entry(Frozen, frozen=True):
     method: Method
     finding: Finding
     cost: Cost
-    """The sum over all steps, each once."""
+    """The sum over all trainings and evaluations, each once."""
     attribution: tuple[Attribution, ...]
     notes: tuple[Text, ...]
     checksums: dict[Word, Short]

@@ -51,9 +51,9 @@ def _part(name: str, value: Any) -> Any:
 
 
 def cost(steps: Iterable[Step], dollars_per_hour: float | None) -> dict[str, Any]:
-    """Return the sum over steps, each once; None for what a step does not know; dollars at a stated price."""
+    """Return the sum over the steps of cells, each once; None where one does not know."""
     total: dict[str, Any] = {"seconds": 0.0, "tokens": 0, "flops": 0.0}
-    for step in steps:
+    for step in (step for step in steps if step.content.get("kind") != "attribute"):
         for key in total:
             more = getattr(step.cost, key)
             total[key] = None if more is None or total[key] is None else total[key] + more

@@ -21,6 +21,8 @@ class Asked(Frozen, frozen=True):
     """itemfile.prompts_digest of its items."""
     fingerprint: Digest | None = None
     """Of everything that decides how it is scored; None: not held."""
+    domain: Name | None = None
+    """What `direct` trains on; None: the target has no domain of its own, and needs no direct."""
 
 
 class Rules(Frozen, frozen=True, kw_only=True):

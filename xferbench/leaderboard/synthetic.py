@@ -51,7 +51,10 @@ def make(root: Path, world: World | None = None) -> Board:
     world = world or World()
     keys = {j: _keys(world, j) for j in range(world.targets)}
     asked = {
-        world.target(j): {"1": Asked("acc", world.items, prompts_digest(keys[j]), digest(["target", j]))} for j in keys
+        world.target(j): {
+            "1": Asked("acc", world.items, prompts_digest(keys[j]), digest(["target", j]), world.source(j))
+        }
+        for j in keys
     }
     rules = Rules(
         name="synthetic", title="A synthetic board", about="Made up: no model was trained.", targets=asked,
@@ -150,7 +153,11 @@ def _add(steps: Steps, world: World, recipe: str, curriculum: str, j: int, seed:
             drawn = {"domain": domain, "n": 64, "fingerprint": digest(["data", label]), "version": "toy 1.0, 1"}
             data.append({**drawn, "treatment": treatment})
         for trainer in recipe.split(">"):
-            named = {"name": trainer, "settings": {"learning_rate": 0.001, "rank": 8}, "version": "toy 1.0"}
+            named = {
+                "name": trainer.partition(":")[0],
+                "settings": {"learning_rate": 0.001, "rank": 8},
+                "version": "toy 1.0",
+            }
             content = {
                 "kind": "train", "form": 1, "base": digest("base"), "start": start, "trainer": named, "data": data,
                 "seed": seed, "libraries": LIBRARIES,

@@ -91,9 +91,9 @@ def gunzip(data: bytes, most: int) -> bytes:
     return found
 
 
-def one_line(error: object) -> str:
+def one_line(error: object, most: int = 200) -> str:
     """An error's text as one short harmless line."""
-    return ascii(" ".join(str(error).split()))[1:-1][:200]
+    return ascii(" ".join(str(error).split()))[1:-1][:most]
 
 
 def _field(message: str) -> str:
