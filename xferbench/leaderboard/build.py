@@ -1,12 +1,12 @@
 """README.md, leaderboard.csv, board.html and figures of a board, from its entries alone: the same bytes each time."""
 
-import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from xferbench.errors import UsageError
+from xferbench.leaderboard.add import write
 from xferbench.leaderboard.board import read_board
 from xferbench.leaderboard.entry import slug
 from xferbench.leaderboard.page import page
@@ -38,10 +38,7 @@ def build(root: Path) -> list[Path]:
         "README.md": readme(board.rules, rows, ranked, [f"figures/{path.name}" for path in figures]),
     }
     for name, text in pages.items():
-        part = root / f"{name}.part"
-        part.unlink(missing_ok=True)
-        part.write_text(text, encoding="utf-8", newline="\n")
-        os.replace(part, root / name)
+        write(root, root / name, text.encode())
     return [*figures, *(root / name for name in pages)]
 
 

@@ -77,6 +77,20 @@ def verify(board: Path, against: str | None, record: bool, json: bool) -> None:
     click.get_current_context().exit(0 if clean else 3)
 
 
+@leaderboard.command("import")
+@BOARD
+@click.argument("reading", metavar="READING.yaml", type=click.Path(path_type=Path))
+def import_(board: Path, reading: Path) -> None:
+    """Make entries of a published table, marked as imported, on a board that says `imported: true`.
+
+    \b
+    xferbench leaderboard import leaderboards/published leaderboards/published/latent_traits.yaml
+    """
+    from xferbench.leaderboard.published import publish
+
+    click.echo(publish(board, reading))
+
+
 @leaderboard.command()
 @BOARD
 def build(board: Path) -> None:

@@ -22,6 +22,7 @@ from xferbench.analyse.rank import regret, spearman, trusted
 from xferbench.analyse.standing import above, crossed, order, ranks
 from xferbench.analyse.uncertainty import half_width
 from xferbench.leaderboard.entry import ORDER
+from xferbench.leaderboard.record import BADGES
 from xferbench.leaderboard.view import Row
 
 TRANSFER = ORDER.index("transfer")
@@ -46,13 +47,17 @@ def standings(rows: Sequence[Row]) -> Standings:
 
 
 def chosen(rows: Sequence[Row]) -> list[Row]:
-    """One row for each model, source, target and recipe: the one with most seeds, then the first by path."""
+    """One row for each model, source, target and recipe: by badge, then seeds, then items, then the first by path."""
     best: dict[tuple[str, ...], Row] = {}
     for row in rows:
         key = (row.model, row.recipe, row.source, row.target)
-        if key not in best or row.seeds > best[key].seeds:
+        if key not in best or _worth(row) > _worth(best[key]):
             best[key] = row
     return list(best.values())
+
+
+def _worth(row: Row) -> tuple[int, int, int]:
+    return BADGES.index(row.badge) if row.badge in BADGES else -1, row.seeds, row.n
 
 
 def _groups(rows: Sequence[Row], *fields: str) -> dict[tuple[str, ...], list[Row]]:

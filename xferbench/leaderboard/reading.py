@@ -72,11 +72,11 @@ def counts(rows: Sequence[Row]) -> list[tuple[str, str]]:
     ):  # fmt: skip
         found.append((len({getattr(row, field) for row in rows}), one, many))
     shown = [(f"{count:,}", one if count == 1 else many) for count, one, many in found]
-    for field, what in (("seeds", "seeds each"), ("n", "items each")):
+    for field, what in (("seeds", "seed"), ("n", "item")):
         values = sorted({getattr(row, field) for row in rows} - {0})
         if values:
             span = f"{values[0]:,}" if len(values) == 1 else f"{values[0]:,}–{values[-1]:,}"
-            shown.append((span, what))
+            shown.append((span, f"{what}{'s' if values[-1] > 1 else ''} each"))
     sure = sum(row.sure for row in rows)
     return [*shown, (f"{sure:,}", "gains or losses sure after Holm")]
 

@@ -4,9 +4,10 @@ An entry may be half a megabyte and a board may have a hundred thousand, so an e
 """
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,8 @@ from xferbench.analyse.multiplicity import holm
 from xferbench.analyse.uncertainty import half_width
 from xferbench.leaderboard.again import Again, again, facts
 from xferbench.leaderboard.board import Board, own, read_entry
-from xferbench.leaderboard.entry import ORDER, Entry, stem
+from xferbench.leaderboard.entry import ORDER, Entry, digest, plain, stem
+from xferbench.leaderboard.record import question, read_record, reproduces
 
 CONTRASTS = ("efficiency", "relative_transfer", "direct_gap", "sequential_gain", "joint_gain", "placebo_gain")
 CHUNK = 1000
@@ -34,6 +36,17 @@ class Score:
     seeds: tuple[float, ...]
     low: float | None = None
     high: float | None = None
+
+
+@dataclass(slots=True)
+class Witness:
+    """What record.reproduces asks of an entry that was recomputed."""
+
+    question: str
+    submitter: Any
+    items: Any
+    hardware: Any
+    finding: Any
 
 
 @dataclass(slots=True)
@@ -67,6 +80,7 @@ class Row:
     """How to get the numbers again; one object for all entries of which it is true."""
     facts: tuple[tuple[str, str], ...]
     """Where the numbers come from."""
+    witness: Witness | None
 
     @property
     def pair(self) -> tuple[str, str]:
@@ -87,7 +101,7 @@ def view(board: Board) -> list[Row]:
     """
     made: list[Row] = []
     once: dict[Any, Any] = {}
-    for rows in _chunks(board.paths()):
+    for rows in _chunks(board.paths(), read_record(board)):
         for row in rows:
             for name in ("model", "source", "target", "recipe", "label", "badge", "why", "cost", "again", "facts"):
                 value = getattr(row, name)
@@ -97,36 +111,61 @@ def view(board: Board) -> list[Row]:
     for row, p in zip(tested, holm([row.gain["p"] for row in tested]), strict=True):
         row.gain["p_holm"] = p
     _intervals(made)
+    _reproduced(made)
     return made
 
 
-def _chunks(paths: Sequence[Path]) -> Iterator[list[Row]]:
+def _reproduced(rows: Sequence[Row]) -> None:
+    """Raise the badge of recomputed rows that another's confirms, as record.badges does."""
+    asked: dict[str, list[Row]] = {}
+    for row in rows:
+        if row.witness is not None:
+            asked.setdefault(row.witness.question, []).append(row)
+    for group in asked.values():
+        found: list[tuple[Row, Any]] = [(row, row.witness) for row in group]
+        for row, witness in found:
+            if any(reproduces(witness, other) for _, other in found):
+                row.badge = "reproduced"
+
+
+def _chunks(paths: Sequence[Path], record: Mapping[str, str]) -> Iterator[list[Row]]:
     """Read entries, in as many processes as there are processors when there are many."""
     chunks = [paths[start : start + CHUNK] for start in range(0, len(paths), CHUNK)]
+    read = partial(_read, record=record)
     if len(chunks) < 3:
-        yield from map(_read, chunks)
+        yield from map(read, chunks)
         return
-    with ProcessPoolExecutor(len(os.sched_getaffinity(0))) as pool:
-        yield from pool.map(_read, chunks)
+    with ProcessPoolExecutor(os.cpu_count()) as pool:
+        yield from pool.map(read, chunks)
 
 
-def _read(paths: Sequence[Path]) -> list[Row]:
-    return [_row(read_entry(path)) for path in paths]
+def _read(paths: Sequence[Path], record: Mapping[str, str]) -> list[Row]:
+    return [_row(read_entry(path), record) for path in paths]
 
 
-def _row(entry: Entry) -> Row:
+def _badge(entry: Entry, record: Mapping[str, str]) -> str:
+    if entry.origin is not None:
+        return "imported"
+    known = record.get(stem(entry))
+    return "recomputed" if known is not None and known == digest(plain(entry)) else "self-reported"
+
+
+def _row(entry: Entry, record: Mapping[str, str]) -> Row:
     """One entry as a row, without what depends on others (p_holm) and without the intervals of its scores."""
     found = entry.finding
     gain = {name: getattr(found.gain, name) for name in ("value", "low", "high", "p", "mde", "reason")}
     others = [getattr(found, name) for name in CONTRASTS]
+    badge = _badge(entry, record)
+    sure = badge == "recomputed"
+    witness = Witness(question(entry), entry.submitter, entry.items, entry.hardware, found) if sure else None
     return Row(
         id=entry.id, place=f"entries/{stem(entry)}.json", model=entry.model.name, source=entry.source,
-        target=entry.target, recipe=entry.recipe, badge="imported" if entry.origin else "self-reported",
+        target=entry.target, recipe=entry.recipe, badge=badge,
         label=found.label, why=found.why, seeds=found.seeds, n=found.n, own=own(entry), scores=_scores(entry),
         gain={**gain, "p_holm": None}, others=tuple((one.value, one.low, one.high, one.reason) for one in others),
         cost=(entry.cost.seconds, entry.cost.tokens, entry.cost.flops, entry.cost.dollars),
         attribution=tuple((one.scorer, one.mean, one.top_share) for one in entry.attribution),
-        again=again(entry), facts=facts(entry),
+        again=again(entry), facts=facts(entry), witness=witness,
     )  # fmt: skip
 
 

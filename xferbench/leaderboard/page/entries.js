@@ -19,6 +19,8 @@ const COLUMNS = [
   ["n", "items", "number minor", (e) => e.n, (e) => String(e.n || "–")],
   ["badge", "badge", "minor", badgeOf, (e) => badgeOf(e)],
 ];
+// A column that says the same in every row says nothing.
+const shownColumns = () => COLUMNS.filter(([key]) => !(key === "model" && board.models.length < 2) && !(key === "recipe" && board.recipes.length < 2));
 const view = { column: "gain", falling: true, shown: STEP, text: "", chosen: {}, found: entries };
 
 // What is not known comes last, whichever way the rest is sorted; equals keep the board's order.
@@ -46,7 +48,7 @@ function filtered() {
 
 function fillRows() {
   const rows = view.found.slice(0, view.shown);
-  const columns = COLUMNS.filter(([key]) => key !== "model" || board.models.length > 1);
+  const columns = shownColumns();
   swap(place("rows"), rows.map((entry) => el("tr", null, columns.map(([, , words, , shown], i) =>
     (i ? el("td", { class: words || null }, shown(entry)) : el("th", { scope: "row" }, shown(entry)))))));
   place("more").hidden = view.found.length <= view.shown;
@@ -78,8 +80,7 @@ function showEntries() {
     }
   }
   const head = el("tr");
-  for (const [key, title, words] of COLUMNS) {
-    if (key === "model" && board.models.length < 2) continue;
+  for (const [key, title, words] of shownColumns()) {
     head.append(el("th", { scope: "col", class: words || null, "data-key": key, "aria-sort": key === "gain" ? "descending" : null },
       el("button", { type: "button", onclick: () => sortBy(key, head) }, title)));
   }

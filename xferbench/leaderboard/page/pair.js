@@ -1,4 +1,6 @@
 // One entry on a page of its own: its conditions as a figure, every contrast, what it cost, how to run it again.
+// The conditions that a contrast takes, by their place in CONDITIONS: where one was not measured nothing is said of it.
+const NEEDS = [[1, 2], [0, 1, 2], [1, 2], [3, 2], [4, 2], [1, 5]];
 const CONTRAST_NAMES = {
   efficiency: ["efficiency", "transfer / direct"], relative_transfer: ["relative transfer", "share of the gain of direct training"],
   direct_gap: ["gap to direct", "transfer − direct, points"], sequential_gain: ["sequential gain", "sequential − direct, points"],
@@ -40,7 +42,7 @@ const table = (caption, heads, rows) => el("div", { class: "scroll" }, el("table
 function scoreTable(entry) {
   return table("Scores of each condition in points", ["condition", "score", "95 % interval", "seeds"],
     CONDITIONS.map((condition, i) => [condition, entry.scores[i]]).filter(([, s]) => s)
-      .map(([condition, s]) => row(condition, points(s[0]), range(s[1], s[2], points) || "–", s[3].length > 1 ? s[3].map(points).join(" · ") : "–")));
+      .map(([condition, s]) => row(condition, points(s[0]), range(s[1], s[2], points) || "–", el("td", { class: "wrap" }, s[3].length > 1 ? s[3].map(points).join(" · ") : "–"))));
 }
 
 function contrastTable(entry) {
@@ -49,7 +51,7 @@ function contrastTable(entry) {
   const rows = [row("gain", signed(value), range(low, high, signed) || reason(said(entry.gain_reason)))];
   CONTRASTS.forEach((key, i) => {
     const found = entry.others[i];
-    if (!found) return;
+    if (!found || NEEDS[i].some((at) => !entry.scores[at])) return;
     const form = key === "efficiency" || key === "relative_transfer" ? (v) => decimal(v, 2) : signed;
     const title = el("span", { title: CONTRAST_NAMES[key][1] }, CONTRAST_NAMES[key][0]);
     if (known(found[0]) || known(found[3])) rows.push(row(title, form(found[0]), range(found[1], found[2], form) || reason(said(found[3]))));

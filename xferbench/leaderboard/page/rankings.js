@@ -7,25 +7,35 @@ function rankCell(low, high, tied) {
 const header = (...texts) => el("thead", null, el("tr", null, texts.map((text) => el("th", { scope: "col" }, text))));
 const shared = (rows, row) => rows.filter((other) => known(row.best) && other.best === row.best).length > 1;
 
-// A dot with its interval on one scale from -top to top, in fractions.
-function glyph(value, low, high, top, colour) {
-  const x = (v) => `${(50 + (50 * Math.max(-top, Math.min(top, v))) / top).toFixed(2)}%`;
+// The scale of one card: all its intervals, and 0.
+function scale(rows) {
+  const values = [0, ...rows.flatMap((row) => [row.value, row.low, row.high])].filter(known);
+  const [from, to] = [Math.min(...values), Math.max(...values)];
+  return (value) => `${(2 + (96 * (value - from)) / (to - from || 1)).toFixed(2)}%`;
+}
+
+// A dot with its interval, and a line where 0 is.
+function glyph({ value, low, high }, x, colour) {
   const node = draw("svg", { role: "img", "aria-label": `${signed(value)} ${range(low, high, signed)}`, height: 16 },
-    draw("line", { x1: "50%", x2: "50%", y1: 0, y2: 16, stroke: "var(--line)" }));
+    draw("line", { x1: x(0), x2: x(0), y1: -4, y2: 20, stroke: "var(--muted)", "stroke-opacity": 0.45 }));
   if (known(low)) node.append(draw("line", { x1: x(low), x2: x(high), y1: 8, y2: 8, stroke: colour, "stroke-width": 2 }));
   if (known(value)) node.append(draw("circle", { cx: x(value), cy: 8, r: 4, fill: colour }));
   return node;
 }
 const hue = (low, high) => (known(low) && low > 0 ? "var(--mark)" : known(high) && high < 0 ? "var(--mark-loss)" : "var(--muted)");
 
-function sourceCard(standing, top) {
-  const rows = standing.rows.map(([index, best, worst]) => ({ entry: entries[index], best, worst }));
+function sourceCard(standing) {
+  const rows = standing.rows.map(([index, best, worst]) => {
+    const [value, low, high] = entries[index].gain;
+    return { entry: entries[index], best, worst, value, low, high };
+  });
+  const x = scale(rows);
   const body = rows.map((row, i) => {
-    const [value, low, high] = row.entry.gain;
+    const { value, low, high } = row;
     const tied = i + 1 < rows.length && rows[i + 1].best === row.best;
     return el("tr", { class: tied ? "tie" : null }, rankCell(row.best, row.worst, shared(rows, row)),
       el("th", { scope: "row" }, el("a", { href: linkTo(row.entry) }, name(sourceOf(row.entry)))),
-      el("td", { class: "glyph" }, glyph(value, low, high, top, hue(low, high))),
+      el("td", { class: "glyph" }, glyph(row, x, hue(low, high))),
       el("td", { class: "number" }, signed(value), el("span", { class: "faded minor" }, " ", range(low, high, signed))));
   });
   return el("div", { class: "card" }, el("h3", null, name(targetNames[standing.target])),
@@ -42,8 +52,7 @@ function showSources() {
     const { model, recipe } = settings[setting];
     const mine = board.standings.sources.filter((s) => s.model === model && s.recipe === recipe);
     const asked = mine.filter((s) => target < 0 || s.target === target).slice(0, many);
-    const top = half(mine.flatMap((s) => s.rows.flatMap(([index]) => entries[index].gain.slice(0, 3))));
-    swap(cards, asked.length ? asked.map((s) => sourceCard(s, top)) : el("p", { class: "hint" }, "No target has two sources to compare."));
+    swap(cards, asked.length ? asked.map(sourceCard) : el("p", { class: "hint" }, "No target has two sources to compare."));
   }
   const first = board.targets.length > many ? `The first ${many}` : "All targets";
   const controls = el("div", { class: "controls" });
@@ -55,11 +64,11 @@ function showSources() {
 
 function recipeCard(standing) {
   const rows = standing.rows;
-  const top = half(rows.flatMap((r) => [r.value, r.low, r.high]));
+  const x = scale(rows);
   return el("div", { class: "card" }, board.models.length > 1 ? el("h3", null, name(board.models[standing.model])) : null,
     el("div", { class: "scroll" }, el("table", { class: "rank" }, el("caption", { class: "unseen" }, "Recipes, best first"), header("rank", "recipe", "mean gain and 95 % interval", "", "pairs helped / harmed"),
       el("tbody", null, rows.map((row) => el("tr", null, rankCell(row.best, row.worst, shared(rows, row)),
-        el("th", { scope: "row" }, name(board.recipes[row.recipe])), el("td", { class: "glyph" }, glyph(row.value, row.low, row.high, top, hue(row.low, row.high))),
+        el("th", { scope: "row" }, name(board.recipes[row.recipe])), el("td", { class: "glyph" }, glyph(row, x, hue(row.low, row.high))),
         el("td", { class: "number" }, signed(row.value), el("span", { class: "faded minor" }, " ", range(row.low, row.high, signed))),
         el("td", { class: "number" }, `${row.helped} / ${row.harmed} of ${row.pairs}`)))))),
     standing.reason === null ? null : el("p", { class: "hint" }, said(standing.reason)));
@@ -72,7 +81,7 @@ function predictorCard(standing) {
     el("div", { class: "scroll" }, el("table", { class: "rank" }, el("caption", { class: "unseen" }, "Predictors, best first"),
       header("rank", "scorer", "rank correlation, 95 %", "", "best source named", "regret@1"),
       el("tbody", null, rows.map((row) => el("tr", null, rankCell(row.best, row.worst, shared(rows, row)),
-        el("th", { scope: "row" }, name(board.scorers[row.scorer])), el("td", { class: "glyph" }, glyph(row.value, row.low, row.high, 1, hue(row.low, row.high))),
+        el("th", { scope: "row" }, name(board.scorers[row.scorer])), el("td", { class: "glyph" }, glyph(row, scale([{ value: -1 }, { value: 1 }]), hue(row.low, row.high))),
         el("td", { class: "number" }, decimal(row.value, 2), el("span", { class: "faded minor" }, " ", range(row.low, row.high, (v) => decimal(v, 2)))),
         el("td", { class: "number" }, known(row.top1) ? `${Math.round(100 * row.top1)} %` : "–"), el("td", { class: "number" }, points(row.regret1))))))),
     standing.reason === null ? null : el("p", { class: "hint" }, said(standing.reason)));
