@@ -1,6 +1,6 @@
 """A board in the form of others. Exports hold what those forms can say; the entries themselves hold all of it.
 
-every_eval_ever   one JSON an entry and condition (evaleval/every_eval_ever, eval.schema.json 0.2.2): a trained model is
+every_eval_ever   one JSON an entry and condition (evaleval/every_eval_ever, eval.schema.json 0.3.0): a trained model is
                   a model of its own. Items are named by digest only: that form's rows for items need benchmark text.
 hf                one YAML a trained model and target, for the folder .eval_results of its repository on the Hugging
                   Face hub (huggingface.co/docs/hub/eval-results); only for targets whose data set the board has named.
@@ -11,14 +11,15 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 from xferbench.errors import UsageError
 from xferbench.leaderboard.add import write
 from xferbench.leaderboard.board import Board, read_board
-from xferbench.leaderboard.entry import Entry, Score, slug, stem
+from xferbench.leaderboard.entry import Entry, Score, digest, slug, stem
 from xferbench.leaderboard.record import badges, read_record
 
-FORM = "0.2.2"
+FORM = "0.3.0"
 
 
 def export(root: Path, form: str, out: Path | None) -> str:
@@ -62,9 +63,13 @@ def _model(entry: Entry, condition: str, curriculum: str) -> dict[str, Any]:
     name = (
         entry.model.name if condition == "baseline" else f"{entry.model.name}+{slug(curriculum)}-{slug(entry.recipe)}"
     )
-    about = {"base": entry.model.name, "base_sha256": entry.model.fingerprint or "unknown", "curriculum": curriculum,
-             "recipe": entry.recipe, "seeds": " ".join(map(str, entry.seeds))}  # fmt: skip
-    return {"name": name, "id": name, "additional_details": about if condition != "baseline" else {}}
+    about = {"deployment_type": "self_deployed", "model_availability": "unknown"}
+    if condition != "baseline":
+        about |= {
+            "base": entry.model.name, "base_sha256": entry.model.fingerprint or "unknown", "curriculum": curriculum,
+            "recipe": entry.recipe, "seeds": " ".join(map(str, entry.seeds)),
+        }  # fmt: skip
+    return {"name": name, "id": name, "additional_details": about}
 
 
 def _every_eval_ever(board: Board) -> Iterator[tuple[str, str]]:
@@ -91,11 +96,17 @@ def _every_eval_ever(board: Board) -> Iterator[tuple[str, str]]:
                 row["evaluation_results"].append(_gain(entry))
             if entry.items is not None:
                 row["detailed_evaluation_results"] = {
-                    "format": "jsonl", "file_path": f"items/{stem(entry)}.jsonl.gz", "hash_algorithm": "sha256",
-                    "checksum": entry.items.sha256, "total_rows": entry.measure.n,
-                    "additional_details": {"content": "item id, prompt hash and scores; no benchmark text"},
+                    "format": "jsonl", "hash_algorithm": "sha256", "checksum": entry.items.sha256,
+                    "total_rows": entry.measure.n,
+                    "additional_details": {
+                        "file": f"items/{stem(entry)}.jsonl.gz",
+                        "content": "item id, prompt hash and scores; no benchmark text",
+                    },
                 }  # fmt: skip
-            yield f"{stem(entry)}--{condition}.json", json.dumps(row, indent=1, sort_keys=True, allow_nan=False) + "\n"
+            developer, _, short = model["id"].rpartition("/")
+            name = UUID(digest([entry.id, condition], 32), version=4)
+            place = f"data/{slug(board.rules.name)}/{slug(developer or 'unknown')}/{slug(short)}/{name}.json"
+            yield place, json.dumps(row, indent=1, sort_keys=True, allow_nan=False) + "\n"
 
 
 def _source(board: Board, entry: Entry, badge: str) -> dict[str, Any]:
