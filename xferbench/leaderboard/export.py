@@ -94,15 +94,6 @@ def _every_eval_ever(board: Board) -> Iterator[tuple[str, str]]:
             }
             if condition == "transfer" and entry.finding.gain.value is not None:
                 row["evaluation_results"].append(_gain(entry))
-            if entry.items is not None:
-                row["detailed_evaluation_results"] = {
-                    "format": "jsonl", "hash_algorithm": "sha256", "checksum": entry.items.sha256,
-                    "total_rows": entry.measure.n,
-                    "additional_details": {
-                        "file": f"items/{stem(entry)}.jsonl.gz",
-                        "content": "item id, prompt hash and scores; no benchmark text",
-                    },
-                }  # fmt: skip
             developer, _, short = model["id"].rpartition("/")
             name = UUID(digest([entry.id, condition], 32), version=4)
             place = f"data/{slug(board.rules.name)}/{slug(developer or 'unknown')}/{slug(short)}/{name}.json"
@@ -110,13 +101,15 @@ def _every_eval_ever(board: Board) -> Iterator[tuple[str, str]]:
 
 
 def _source(board: Board, entry: Entry, badge: str) -> dict[str, Any]:
-    source = {
+    source: dict[str, Any] = {
         "source_name": board.rules.title,
         "source_type": "documentation" if entry.origin else "evaluation_run",
         "source_organization_name": entry.submitter.name,
         "evaluator_relationship": "third_party",
         "additional_details": {"badge": badge, "entry": entry.id, "board": board.rules.name},
     }
+    if entry.items is not None:
+        source["additional_details"] |= {"items": f"items/{stem(entry)}.jsonl.gz", "items_sha256": entry.items.sha256}
     if entry.submitter.url:
         source["source_organization_url"] = entry.submitter.url
     return source
