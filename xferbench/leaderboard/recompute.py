@@ -35,7 +35,7 @@ def finding(
             raise VerificationError(f"items: there are no scores of {column(cell)}")
         scores = table.scores[:, table.columns.index(column(cell))]
         held[cell.step] = dict(zip(table.keys, scores.tolist(), strict=True))
-    found = Results({}, rows(source, target, recipe, measure, cells), [], [], None, held)
+    found = Results({}, rows(source, target, recipe, measure, cells), [], [], held=held)
     given = findings(found, resamples=method.resamples, seed=method.seed, margin=method.margin)
     if len(given) != 1:
         raise VerificationError(f"cells: they make {len(given)} findings, not one")

@@ -23,6 +23,10 @@ class Asked(Frozen, frozen=True):
     """Of everything that decides how it is scored; None: not held."""
     domain: Name | None = None
     """What `direct` trains on; None: the target has no domain of its own, and needs no direct."""
+    dataset: Name | None = None
+    """Its data set on the Hugging Face hub, with `task` and `revision` there: for exports."""
+    task: Name | None = None
+    revision: Name | None = None
 
 
 class Rules(Frozen, frozen=True, kw_only=True):
