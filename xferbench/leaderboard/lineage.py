@@ -22,8 +22,10 @@ def lineage(entry: Entry, asked: Asked | None) -> Iterator[Fault]:
         if machine is not None and machine >= len(entry.hardware):
             yield f"steps.{name}.machine", f"hardware has no entry {machine}"
     used = {cell.step for cell in entry.cells} | {row.step for row in entry.attribution}
-    for name in sorted(used - set(contents)):
-        yield "steps", f"{name} is missing"
+    for kind, rows in (("cells", entry.cells), ("attribution", entry.attribution)):
+        for place, row in enumerate(rows):
+            if row.step not in contents:
+                yield f"{kind}[{place}].step", "it is not among the steps"
     below = {step_id(content) for name in used for content in beneath(entry, name)}
     for name in sorted(set(contents) - below):
         yield f"steps.{name}", "it belongs to no cell and no scorer"
