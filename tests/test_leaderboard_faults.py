@@ -227,8 +227,9 @@ def test_exit_code_three_and_one_line_a_fault(board):
 
 HOSTILE_TEXT = (
     "<script>alert(1)</script>", "<img src=x onerror=alert(1)>", "[click](javascript:alert(1))",
-    "![x](https://e.example/x.png)", "a|b|c", "`rm -rf`", "https://evil.example", "www.evil.example", "line\nbreak", "\x1b[31mred",
-    "\u202egnp.exe", "\x00", "../../etc/passwd", "/etc/passwd", "..", "a/../../b", "\\\\host\\share", "&lt;b&gt;<b>", "", "x" * 5000, "\ud800",
+    "![x](https://e.example/x.png)", "a|b|c", "`rm -rf`", "https://evil.example", "www.evil.example", "line\nbreak",
+    "\x1b[31mred", "\u202egnp.exe", "\x00", "../../etc/passwd", "/etc/passwd", "..", "a/../../b", "\\\\host\\share",
+    "&lt;b&gt;<b>", "", "x" * 5000, "\ud800",
 )  # fmt: skip
 NAMES = [("source",), ("target",), ("recipe",), ("model", "name"), ("submitter", "name"), ("suite",)]
 TEXTS = [("notes", 0), ("price", "basis"), ("hardware", 0, "cpu"), ("submitter", "url"), ("date",), ("finding", "why")]
@@ -253,8 +254,8 @@ def refusal(path, text):
 def test_injection_is_refused_in_every_text(whole, at):
     path, _, row = victim(whole)
     for text in HOSTILE_TEXT:
-        if at == ("submitter", "url") and text == "https://evil.example":
-            continue
+        if (at, text) in ((("submitter", "url"), "https://evil.example"), (("recipe",), "a|b|c")):
+            continue  # an address is what a url is for; a setting with several values is written a|b
         if at not in NAMES and (text in ("", "..") or "/etc/" in text or text == "a/../../b"):
             continue  # no harm in a note: nothing makes a path of it
         value = changed(row, at, text)
