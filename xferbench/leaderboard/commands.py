@@ -11,12 +11,13 @@ BOARD = click.argument("board", type=click.Path(path_type=Path))
 
 @click.group()
 def leaderboard() -> None:
-    """Publish findings that others can check: start a board, add a run, verify, show, export.
+    """Publish findings that others can check: start a board, add a run, verify, build, show, export.
 
     \b
     xferbench leaderboard init leaderboards/mine --from runs
     xferbench leaderboard add leaderboards/mine runs --by alice
     xferbench leaderboard verify leaderboards/mine
+    xferbench leaderboard build leaderboards/mine
     """
 
 
@@ -74,6 +75,34 @@ def verify(board: Path, against: str | None, record: bool, json: bool) -> None:
     text, clean = verify_command(board, against, record, json)
     click.echo(text)
     click.get_current_context().exit(0 if clean else 3)
+
+
+@leaderboard.command("import")
+@BOARD
+@click.argument("reading", metavar="READING.yaml", type=click.Path(path_type=Path))
+def import_(board: Path, reading: Path) -> None:
+    """Make entries of a published table, marked as imported, on a board that says `imported: true`.
+
+    \b
+    xferbench leaderboard import leaderboards/published leaderboards/published/latent_traits.yaml
+    """
+    from xferbench.leaderboard.published import publish
+
+    click.echo(publish(board, reading))
+
+
+@leaderboard.command()
+@BOARD
+def build(board: Path) -> None:
+    """Render README.md, leaderboard.csv, board.html and figures of a board from its entries alone.
+
+    \b
+    xferbench leaderboard build leaderboards/mini
+    """
+    from xferbench.leaderboard.build import build as render
+
+    for path in render(board):
+        click.echo(path)
 
 
 @leaderboard.command()

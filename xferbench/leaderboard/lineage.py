@@ -21,11 +21,12 @@ def lineage(entry: Entry, asked: Asked | None) -> Iterator[Fault]:
         machine = entry.steps[name].machine
         if machine is not None and machine >= len(entry.hardware):
             yield f"steps.{name}.machine", f"hardware has no entry {machine}"
-    used = {cell.step for cell in entry.cells} | {row.step for row in entry.attribution}
-    for kind, rows in (("cells", entry.cells), ("attribution", entry.attribution)):
-        for place, row in enumerate(rows):
-            if row.step not in contents:
-                yield f"{kind}[{place}].step", "it is not among the steps"
+    named = [(f"cells[{place}]", cell.step) for place, cell in enumerate(entry.cells)]
+    named += [(f"attribution[{place}]", row.step) for place, row in enumerate(entry.attribution)]
+    used = {name for _, name in named}
+    for where, name in named:
+        if name not in contents:
+            yield f"{where}.step", "it is not among the steps"
     below = {step_id(content) for name in used for content in beneath(entry, name)}
     for name in sorted(set(contents) - below):
         yield f"steps.{name}", "it belongs to no cell and no scorer"
