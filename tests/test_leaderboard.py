@@ -316,3 +316,13 @@ def test_a_board_that_is_none_or_has_wrong_rules_is_one_line(tmp_path, board):
         shown = ask("leaderboard", "verify", board.root)
         assert shown.exit_code == 2
         assert len(shown.stderr.strip().splitlines()) == 1
+
+
+BOARDS = sorted(path.parent for path in (Path(__file__).parent.parent / "leaderboards").glob("*/entries"))
+
+
+@pytest.mark.parametrize("root", BOARDS, ids=lambda path: path.name)
+def test_every_board_that_we_publish_holds(root):
+    faults, count = verify(root)
+    assert [str(fault) for fault in faults] == []
+    assert count > 0
