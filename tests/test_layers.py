@@ -106,7 +106,11 @@ def test_the_reading_wing_knows_only_rows(path):
     allowed = READING[module_of(path)] | set(sys.stdlib_module_names)
     for line, name in imported(path):
         top = name.split(".")[0]
-        fine = named(name) in ("errors", "results", "steps", "analyse", "leaderboard") if top == "xferbench" else top in allowed
+        fine = (
+            named(name) in ("errors", "results", "steps", "analyse", "leaderboard")
+            if top == "xferbench"
+            else top in allowed
+        )
         assert fine, f"{name_of(path)}:{line} imports {name}"
 
 

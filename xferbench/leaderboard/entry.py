@@ -24,7 +24,7 @@ from msgspec import Meta, Struct
 VERSION = 1
 """Of the form of an entry. An entry of another version is refused."""
 
-NAME = r"^(?!.*(//|\.\.))[A-Za-z0-9][A-Za-z0-9 ._/:=,>+~@-]*$"
+NAME = r"^(?!.*(//|\.\.|www\.))[A-Za-z0-9][A-Za-z0-9 ._/:=,>+~@-]*$"
 Name = Annotated[str, Meta(pattern=NAME, max_length=160)]
 Recipe = Annotated[str, Meta(pattern=NAME.replace("~@-", "~@|-"), max_length=200)]
 Curriculum = Annotated[str, Meta(pattern=f"^$|{NAME}", max_length=300)]

@@ -79,7 +79,7 @@ def _every_eval_ever(board: Board) -> Iterator[tuple[str, str]]:
         moment = str(datetime.fromisoformat(entry.date).replace(tzinfo=UTC).timestamp())
         for condition, cells in _conditions(entry).items():
             model = _model(entry, condition, cells[0].curriculum)
-            row = {
+            row: dict[str, Any] = {
                 "schema_version": FORM,
                 "evaluation_id": f"{entry.target}/{model['id']}/{moment}/{entry.id}",
                 "retrieved_timestamp": moment,

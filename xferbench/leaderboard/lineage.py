@@ -21,21 +21,24 @@ def lineage(entry: Entry, asked: Asked | None) -> Iterator[Fault]:
         machine = entry.steps[name].machine
         if machine is not None and machine >= len(entry.hardware):
             yield f"steps.{name}.machine", f"hardware has no entry {machine}"
-    used = {cell.step for cell in entry.cells} | {row.step for row in entry.attribution}
-    for name in sorted(used - set(contents)):
-        yield "steps", f"{name} is missing"
+    named = [(f"cells[{place}]", cell.step) for place, cell in enumerate(entry.cells)]
+    named += [(f"attribution[{place}]", row.step) for place, row in enumerate(entry.attribution)]
+    used = {name for _, name in named}
+    for where, name in named:
+        if name not in contents:
+            yield f"{where}.step", "it is not among the steps"
     below = {step_id(content) for name in used for content in beneath(entry, name)}
     for name in sorted(set(contents) - below):
         yield f"steps.{name}", "it belongs to no cell and no scorer"
     if used - set(contents):
         return
-    made: dict[str, Train] = {}
+    made: dict[tuple[str, int | None], Train] = {}
     for place, cell in enumerate(entry.cells):
         try:
             train = contents[cell.step].get("train")
             if train is not None:
-                made[cell.condition] = trained(contents, train)
-            yield from _cell(f"cells[{place}]", entry, cell, made[cell.condition] if train else None)
+                made[cell.condition, cell.seed] = trained(contents, train)
+            yield from _cell(f"cells[{place}]", entry, cell, made.get((cell.condition, cell.seed)))
         except (KeyError, TypeError, ValueError, AttributeError, RecursionError):
             yield f"steps.{cell.step}", "it is not the recipe of an evaluation of this version"
             return
@@ -97,12 +100,13 @@ def _chain(train: Train) -> list[Named]:
     return [*(_chain(train.start) if train.start else ()), train.trainer]
 
 
-def _alike(made: Mapping[str, Train]) -> Iterator[Fault]:
+def _alike(made: Mapping[tuple[str, int | None], Train]) -> Iterator[Fault]:
     """Transfer, direct and placebo are trained alike, on the same draw of a domain wherever it is learnt from."""
-    alike = {name: _chain(train) for name, train in made.items() if name in ("transfer", "direct", "placebo")}
-    for name, chain in alike.items():
-        if chain != alike.get("transfer", chain):
-            yield "cells", f"{name} was trained with other settings or versions than transfer"
+    alike = {at: _chain(train) for at, train in made.items() if at[0] in ("transfer", "direct", "placebo")}
+    first = next((chain for (name, _), chain in alike.items() if name == "transfer"), None)
+    for (name, seed), chain in alike.items():
+        if first is not None and chain != first:
+            yield "cells", f"{name}, seed {seed}, was trained with other settings or versions than transfer"
     drawn: dict[tuple[str, int], str] = {}
     for train in made.values():
         step: Train | None = train

@@ -52,7 +52,8 @@ def verify_command(root: Path, against: str | None, record: bool, as_json: bool)
         return json.dumps({"entries": count, "faults": rows}, indent=1), not faults
     if faults:
         return "\n".join(map(str, faults)), False
-    return f"{root}: {count} entries hold: every number follows from its items", True
+    what = "the published values, which have no items" if read_board(root).rules.imported else "the items"
+    return f"{root}: {count} entries hold: every number that can be recomputed follows from {what}", True
 
 
 def _entry(board: Board, path: Path, file: Path | None, seen: dict[str, str]) -> Iterator[Fault]:

@@ -3,6 +3,7 @@
 An entry may be half a megabyte and a board may have a hundred thousand, so an entry is let go as soon as it is a row.
 """
 
+import gc
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -135,7 +136,7 @@ def _chunks(paths: Sequence[Path], record: Mapping[str, str]) -> Iterator[list[R
     if len(chunks) < 3:
         yield from map(read, chunks)
         return
-    with ProcessPoolExecutor(os.cpu_count()) as pool:
+    with ProcessPoolExecutor(os.cpu_count(), initializer=gc.disable) as pool:
         yield from pool.map(read, chunks)
 
 
