@@ -7,6 +7,8 @@ from typing import Any
 
 import click
 
+from xferbench.leaderboard.commands import leaderboard
+
 KINDS = ("domains", "trainers", "scorers", "targets", "suites", "executors")
 
 
@@ -366,15 +368,25 @@ def doctor(json: bool) -> None:
 
 
 @main.command()
-def schema() -> None:
-    """Print the JSON schema of what `run --json` prints.
+@click.argument("what", type=click.Choice(["run", "entry", "board"]), default="run")
+def schema(what: str) -> None:
+    """Print the JSON schema of what `run --json` prints, of a leaderboard's entry, or of its board.yaml.
 
     \b
     xferbench schema
+    xferbench schema entry
     """
-    from xferbench.analyse.document import schema_text
+    if what == "run":
+        from xferbench.analyse.document import schema_text as of_run
 
-    click.echo(schema_text())
+        click.echo(of_run())
+    else:
+        from xferbench.leaderboard.schema import schema_text
+
+        click.echo(schema_text(what))
+
+
+main.add_command(leaderboard)
 
 
 if __name__ == "__main__":

@@ -4,10 +4,11 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+from xferbench import __version__
 from xferbench.draw import half
 from xferbench.planned import Plan
 from xferbench.results import Cell, Results, read_scores
-from xferbench.steps import Evaluate, Train
+from xferbench.steps import Evaluate, Step, Train, recipe
 from xferbench.store import Store, write_whole
 
 
@@ -45,6 +46,7 @@ def gather(plan: Plan, store: Store, failed: dict[str, str], root: Path) -> Resu
     results.training = _logs(plan, store, root)
     results.subsets += _subsets(plan, store)
     _top_shares(results, store)
+    results.steps += [_step(step, store.result(step)) for step in plan.steps if store.done(step)]
     results.run["notes"] += _fates(plan, store) + _unscored(results)
     results.not_done += [{"step": s.id, "title": s.title, "why": failed[s.id]} for s in plan.steps if s.id in failed]
     return results
@@ -101,12 +103,19 @@ def _about(plan: Plan, store: Store) -> dict[str, Any]:
     return {
         "suite": asked.suite,
         "model": model,
+        "xferbench": __version__,
         "seeds": list(asked.seeds),
         "budget": plan.budget,
         "own_domains": dict(plan.own_domains),
         "store": str(store.root),
         "notes": list(plan.notes),
     }
+
+
+def _step(step: Step, found: dict[str, Any]) -> dict[str, Any]:
+    """The whole recipe of a step, what it cost and on what machine: all that a published row needs to be run again."""
+    cost = {key: found["cost"].get(key) for key in ("seconds", "tokens", "flops")}
+    return {"id": step.id, "recipe": recipe(step), "cost": cost, "machine": found.get("machine")}
 
 
 def _fates(plan: Plan, store: Store) -> list[str]:

@@ -19,6 +19,7 @@ from xferbench.catalog import Catalog
 from xferbench.catalog import load as load_catalog
 from xferbench.errors import UsageError
 from xferbench.lmeval import SCHEDULER
+from xferbench.machine import machine
 from xferbench.progress import reporting
 from xferbench.steps import Attribute, Step, Train
 from xferbench.store import Store, read_step
@@ -81,7 +82,7 @@ def _do(store: Store, step: Step, timeout: float | None) -> Outcome:
             store.fail(step, line(error))
             return "failed", line(error)
         seconds = round(time.perf_counter() - began, 3)
-    store.finish(step, {**outcome, "wall_seconds": seconds})
+    store.finish(step, {**outcome, "wall_seconds": seconds, "machine": machine()})
     return "done", ""
 
 

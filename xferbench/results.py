@@ -2,7 +2,8 @@
 
 DIR/results.jsonl holds one JSON object a line, each with a "kind": `run` (one line, what was asked), `cell` (one
 measured condition), `attribution` (one scorer on one pair), `subset` (a random half of a source), `training` (one
-training that kept a log), `not_done` (a step that failed, and why).
+training that kept a log), `not_done` (a step that failed, and why), `step` (the whole recipe that the id of a step is
+the hash of, what it cost, and what machine did it).
 DIR/training/<step>.jsonl is the log of a training: a line for each point of the curve.
 DIR/items/<step>.jsonl.gz holds one line for each test item: {"id", "prompt", "score"}; "prompt" is a hash, no text.
 DIR/scores/<step>.jsonl.gz holds one line for each training example that a scorer scored: {"id", "source", "score"}.
@@ -60,6 +61,10 @@ class Results:
     training: list[dict[str, Any]] = field(default_factory=list)
     """step, curriculum, recipe, trainer, seed, start (the training that it went on from, or None)"""
 
+    steps: list[dict[str, Any]] = field(default_factory=list)
+    held: Mapping[str, Mapping[tuple[str, str], float]] = field(default_factory=dict)
+    """Items that are at hand already, by step."""
+
     def log(self, step: str) -> list[dict[str, Any]]:
         """Return the log of one training, line by line; UsageError when it cannot be read."""
         path = (self.root or Path()) / "training" / f"{step}.jsonl"
@@ -68,8 +73,10 @@ class Results:
         except (OSError, ValueError) as error:
             raise UsageError(f"{path}: the log of a training cannot be read: {error}") from None
 
-    def items(self, step: str) -> dict[tuple[str, str], float]:
+    def items(self, step: str) -> Mapping[tuple[str, str], float]:
         """Return {(item id, prompt hash): score} of one evaluation step, in the order of the file."""
+        if step in self.held:
+            return self.held[step]
         if self.root is None:
             return {}
         return read_items(self.root / "items" / f"{step}.jsonl.gz")
@@ -110,6 +117,7 @@ def write(root: Path, results: Results) -> None:
     rows += [{"kind": "training", **row} for row in results.training]
     rows += [{"kind": "subset", **row} for row in results.subsets]
     rows += [{"kind": "not_done", **row} for row in results.not_done]
+    rows += [{"kind": "step", **row} for row in results.steps]
     text = "".join(json.dumps(row, sort_keys=True, allow_nan=False) + "\n" for row in rows)
     part = root / f"results.jsonl.{os.getpid()}.part"
     part.write_text(text, encoding="utf-8")
@@ -134,6 +142,8 @@ def read(root: Path) -> Results:
                 found.subsets.append(row)
             elif kind in ("attribution", "training", "not_done"):
                 getattr(found, kind).append(row)
+            elif kind == "step":
+                found.steps.append(row)
             else:
                 raise ValueError(f"kind {kind!r}")
         except (ValueError, KeyError, TypeError) as error:

@@ -225,6 +225,11 @@ class Attribute:
 Step = Train | Evaluate | Attribute
 
 
+def recipe(step: Step) -> dict[str, Any]:
+    """Return all that the id of a step is the hash of: its kind, the form of its content, and the content."""
+    return {"kind": step.kind, "form": VERSION, **step.content()}
+
+
 def to_json(step: Step) -> dict[str, Any]:
     """Return the step as plain JSON: all it takes to do it again, and its id."""
     whole: dict[str, Any] = {"kind": step.kind, "id": step.id, "base": vars(step.base), **_fields(step)}
@@ -278,3 +283,17 @@ def from_json(row: Mapping[str, Any]) -> Step:
         return Evaluate(base, train, Named(**row["target"]), row["limit"], libraries)
     scorer, data, target = Named(**row["scorer"]), _data(row["data"]), Named(**row["target"])
     return Attribute(base, train, scorer, data, target, row["queries"], libraries)
+
+
+def trained(contents: Mapping[str, Mapping[str, Any]], name: str) -> Train:
+    """Build a training from recipes (as `recipe` gives them) by id; KeyError or TypeError for another form.
+
+    A recipe names the base model by its fingerprint alone, so the folder is "".
+    """
+    row = contents[name]
+    if any("chosen" in one for one in row["data"]):
+        raise KeyError("chosen examples are known by their attribution alone")
+    start = trained(contents, row["start"]) if row["start"] else None
+    data = tuple(Data(**one) for one in row["data"])
+    base = Base("", "", row["base"])
+    return Train(base, start, Named(**row["trainer"]), data, row["seed"], dict(row["libraries"]))

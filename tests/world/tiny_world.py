@@ -62,7 +62,8 @@ class Quick:
             encoded = encode(model.tokenizer, one)
             with torch.no_grad():
                 logits = model.network(input_ids=torch.tensor([encoded.ids])).logits[0, encoded.prompt - 1]
-            items.append(Item(one.id, one.id, float(logits.softmax(-1)[encoded.ids[encoded.prompt]])))
+            asked = sha256(one.prompt.encode()).hexdigest()[:16]
+            items.append(Item(one.id, asked, float(logits.softmax(-1)[encoded.ids[encoded.prompt]])))
         mean = sum(item.score for item in items) / len(items)
         return Measurement("likelihood", mean, 0.0, len(items), tuple(items))
 

@@ -40,7 +40,7 @@ class Estimate:
 
     def half(self, alpha: float = 0.05) -> float:
         """Half the width of the two-sided 1 - alpha interval (see `half_width`)."""
-        return half_width(self.seed_variance, self.seeds - 1, self.item_variance, self.item_df, alpha)
+        return float(half_width(self.seed_variance, self.seeds - 1, self.item_variance, self.item_df, alpha))
 
     def interval(self, alpha: float = 0.05) -> tuple[float, float]:
         """The two-sided 1 - alpha interval: value -+ half(alpha)."""
@@ -65,8 +65,10 @@ class Estimate:
         return self.half(alpha) + self.half(2 * (1 - power))
 
 
-def half_width(a: float, df: int, b: float, item_df: float, alpha: float) -> float:
+def half_width(a: Any, df: int, b: Any, item_df: float, alpha: float) -> Any:
     """Half the width of a 1 - alpha interval for a mean whose variance is a (seen on df) + b (seen on item_df).
+
+    `a` and `b`: numbers or arrays of one shape, which the result has too.
 
     h^2 = t_b^2 b + t_a^2 a (a / (a + k b))^q, with t_a and t_b the 1 - alpha/2 quantiles of Student's t on `df` and
     `item_df`. With k = 0 this is the interval of Banerjee (1961, Sankhya A 23), which never covers too little
@@ -75,12 +77,14 @@ def half_width(a: float, df: int, b: float, item_df: float, alpha: float) -> flo
     it is 93.5-96.5 % for every share of the seeds in the variance (two seeds), 94.6-95.7 % (three to sixteen). k
     shrinks with alpha so that small p-values keep their size as well. Satterthwaite's df falls to 87 % for two seeds.
     """
-    if df < 1 or a <= 0:
-        return abs(_t(item_df, alpha)) * math.sqrt(b)
-    t_a, t_b = _t(df, alpha), _t(item_df, alpha)
+    t_b = _t(item_df, alpha)
+    if df < 1:
+        return np.sqrt(t_b**2 * b)
+    t_a = _t(df, alpha)
     k, q = (0.18, 2) if df == 1 else (0.8 / df, 1)
     k *= (ndtri(alpha / 2) / t_a) ** 2 / (ndtri(0.025) / stdtrit(df, 0.025)) ** 2 if t_a else 1.0
-    return math.sqrt(t_b**2 * b + t_a**2 * a * (a / (a + k * b)) ** q)
+    share = a / np.maximum(a + k * b, TINY)
+    return np.sqrt(t_b**2 * b + t_a**2 * a * share**q)
 
 
 def _t(df: float, alpha: float) -> float:

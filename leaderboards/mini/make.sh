@@ -1,0 +1,12 @@
+#!/usr/bin/env bash
+# Makes the mini board from nothing: the run (what is done is not done again), its entries, their verification, the pages.
+#   leaderboards/mini/make.sh [RUN_DIR]
+set -euo pipefail
+board=$(dirname "$0")
+run=${1:-runs/mini-board}
+xferbench run "$board/experiment.yaml" --out "$run"
+rm -rf "$board"/{entries,items,figures,verified.json,results.jsonl,findings.png}
+xferbench leaderboard init "$board" --from "$run"
+xferbench leaderboard add "$board" "$run" --by "The xferbench authors"
+xferbench leaderboard verify "$board" --record
+xferbench leaderboard build "$board"

@@ -1,0 +1,328 @@
+"""A board: entries from a run, verified from their items, shown with ties, exported; what was merged stays."""
+
+import gzip
+import json
+import subprocess
+from pathlib import Path
+
+import jsonschema
+import numpy as np
+import pytest
+import yaml
+from click.testing import CliRunner
+
+from xferbench.cli import main
+from xferbench.leaderboard.board import findings, read_board
+from xferbench.leaderboard.entry import plain, render, seal
+from xferbench.leaderboard.record import badges, read_record, write_record
+from xferbench.leaderboard.rules import read_rules, write_rules
+from xferbench.leaderboard.show import ranked
+from xferbench.leaderboard.synthetic import World, make, put
+from xferbench.leaderboard.verify import verify
+
+WORLD = World(sources=2, targets=2, items=30, resamples=50)
+RUN = (
+    "run", "--source", "letters,picks", "--target", "quick", "--suite", "tiny", "--trainer", "nudge", "--executor",
+    "inline", "--seeds", "0,1", "--conditions", "baseline,transfer,direct", "--scorer", "random",
+)  # fmt: skip
+
+
+def ask(*arguments):
+    return CliRunner().invoke(main, [str(argument) for argument in arguments])
+
+
+@pytest.fixture
+def board(tmp_path):
+    return make(tmp_path / "board", WORLD)
+
+
+def files(root):
+    return {str(p.relative_to(root)): p.read_bytes() for p in sorted(Path(root).rglob("*")) if p.is_file()}
+
+
+def test_the_same_world_gives_the_same_bytes_and_verifies(board, tmp_path):
+    make(tmp_path / "again", WORLD)
+    assert files(board.root) == files(tmp_path / "again")
+    assert verify(board.root) == ([], 4)
+
+
+def test_the_published_schemas_hold_for_every_entry_and_board(board):
+    found = json.loads(ask("schema", "entry").stdout)
+    jsonschema.Draft202012Validator.check_schema(found)
+    rows = [json.loads(path.read_text()) for path in board.paths()]
+    checker = jsonschema.Draft202012Validator(found)
+    for row in rows:
+        checker.validate(row)
+    for wrong in ({"schema": 2}, {"source": "<b>"}, {"seeds": ["0"]}, {"more": 1}):
+        with pytest.raises(jsonschema.ValidationError):
+            checker.validate({**rows[0], **wrong})
+    rules = json.loads(ask("schema", "board").stdout)
+    jsonschema.Draft202012Validator.check_schema(rules)
+    jsonschema.validate(yaml.safe_load((board.root / "board.yaml").read_text()), rules)
+
+
+def test_every_number_follows_from_the_items_by_an_independent_computation(board):
+    """Means by hand from the file; the interval against a long bootstrap of the same items in numpy."""
+    rng = np.random.default_rng(1)
+    for entry in board.entries():
+        lines = gzip.decompress(board.items(entry).read_bytes()).decode().splitlines()
+        scores = [json.loads(line)["scores"] for line in lines]
+        gains = np.array([[row[f"transfer/{seed}"] - row["baseline"] for row in scores] for seed in entry.seeds])
+        gain = entry.finding.gain
+        assert gain.value == pytest.approx(gains.mean(), abs=1e-9)
+        assert entry.finding.baseline == pytest.approx(np.mean([row["baseline"] for row in scores]), abs=1e-9)
+        for cell in entry.cells:
+            name = cell.condition if cell.seed is None else f"{cell.condition}/{cell.seed}"
+            column = np.array([row[name] for row in scores])
+            assert cell.value == pytest.approx(column.mean(), abs=1e-9)
+            assert cell.stderr == pytest.approx(column.std(ddof=1) / len(column) ** 0.5, abs=1e-9)
+        drawn = gains[:, rng.integers(0, len(scores), (4000, len(scores)))].mean(axis=2)
+        spread = drawn[rng.integers(0, 2, (2, 4000)), np.arange(4000)].mean(axis=0).std()
+        assert gain.high - gain.value > 1.5 * spread  # t on few seeds is wider than the normal interval, never narrower
+
+
+def test_holms_correction_is_over_the_whole_board(board):
+    entries = list(board.entries())
+    found = findings(entries)
+    tested = [row for row, entry in zip(found, entries, strict=True) if entry.source != entry.target]
+    ps = sorted(row["gain"]["p"] for row in tested)
+    assert {row["gain"]["tests"] for row in found} == {2}
+    assert min(row["gain"]["p_holm"] for row in tested) == pytest.approx(min(1.0, 2 * ps[0]))
+    assert all(row["gain"]["p_holm"] is None for row in found if row["source"] == row["target"])
+
+
+def test_a_real_run_becomes_entries_that_say_what_its_analysis_says(inside, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert ask(*RUN, "--json").exit_code == 0
+    made = ask("leaderboard", "init", "board", "--from", "runs", "--host")
+    assert made.exit_code == 0, made.stderr
+    refused = ask("leaderboard", "add", "board", "runs", "--by", "alice")
+    assert refused.exit_code == 3
+    assert "seeds: transfer has 2; the board asks for 3" in refused.stderr
+    assert not (tmp_path / "board" / "entries").exists()
+    rules = yaml.safe_load(Path("board/board.yaml").read_text()) | {"seeds": 2, "resamples": 10_000}
+    Path("board/board.yaml").write_text(yaml.safe_dump(rules, sort_keys=False))
+    add = ("leaderboard", "add", "board", "runs", "--by", "alice", "--price", "2", "--price-basis", "a list")
+    assert "2 entries added" in ask(*add).stdout
+    before = files("board")
+    again = ask(*add, "--date", "2020-01-01")
+    assert "0 entries added, 2 were there already" in again.stdout
+    assert files("board") == before
+    checked = ask("leaderboard", "verify", "board")
+    assert checked.exit_code == 0, checked.stdout
+    analysed = {
+        row["source"]: row for row in json.loads(ask("analyse", "transfer", "runs", "--json").stdout)["findings"]
+    }
+    for row in findings(list(read_board(Path("board")).entries())):
+        whole = analysed[row["source"]]
+        for key in ("baseline", "transfer", "direct", "efficiency", "relative_transfer", "direct_gap", "label", "why"):
+            assert row[key] == whole[key], key
+        assert row["gain"] == whole["gain"]
+        assert row["cost"]["dollars"] == pytest.approx(row["cost"]["seconds"] / 3600 * 2)
+    entry = next(read_board(Path("board")).entries())
+    assert entry.hardware[0].cores >= 1
+    assert entry.packages["xferbench"] == "0.1.0"
+    assert str(tmp_path) not in "".join(p.read_text() for p in Path("board").rglob("*.json"))
+    shown = ask("leaderboard", "show", "board", "--source", "letters")
+    assert "1 of 2 entries" in shown.stdout
+    other = ask("leaderboard", "add", "board", tamper(tmp_path), "--by", "alice")
+    assert other.exit_code == 3
+    assert "items: the entry is there already, with other scores" in other.stderr
+    assert files("board") == before
+
+
+def tamper(folder):
+    """A copy of the run in which one item of a transfer cell scores otherwise, and its row agrees."""
+    import shutil
+
+    shutil.copytree(folder / "runs", folder / "other")
+    rows = [json.loads(line) for line in (folder / "other" / "results.jsonl").read_text().splitlines()]
+    cell = next(row for row in rows if row["kind"] == "cell" and row["condition"] == "transfer")
+    path = folder / "other" / "items" / f"{cell['step']}.jsonl.gz"
+    items = [json.loads(line) for line in gzip.decompress(path.read_bytes()).decode().splitlines()]
+    items[0]["score"] += 0.25
+    path.write_bytes(gzip.compress("".join(json.dumps(item) + "\n" for item in items).encode()))
+    for row in rows:
+        if row.get("step") == cell["step"]:
+            row["value"] = float(np.mean([item["score"] for item in items]))
+    (folder / "other" / "results.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return folder / "other"
+
+
+def test_a_target_measured_in_part_is_not_registered(inside, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert ask(*RUN, "--eval-limit", "3", "--seeds", "0", "--conditions", "transfer", "--scorer", "").exit_code == 0
+    refused = ask("leaderboard", "init", "board", "--from", "runs")
+    assert refused.exit_code == 2
+    assert "measured in part" in refused.stderr
+
+
+def git(folder, *arguments):
+    who = ("-c", "user.name=t", "-c", "user.email=t@example.org")
+    subprocess.run(["git", *who, *arguments], cwd=folder, check=True, capture_output=True)
+
+
+def test_what_was_merged_is_neither_edited_nor_removed(board, tmp_path):
+    git(tmp_path, "init", "-q", "-b", "main")
+    git(tmp_path, "add", ".")
+    git(tmp_path, "commit", "-qm", "merged")
+    git(tmp_path, "checkout", "-qb", "submission")
+    assert ask("leaderboard", "verify", board.root, "--against", "main").exit_code == 0
+    edited, removed, *_ = board.paths()
+    row = seal({**json.loads(edited.read_text()), "notes": ["nicer words"]})
+    edited.write_text(render(row))  # holds in itself: its id is not the hash of its notes
+    removed_entry = json.loads(removed.read_text())
+    removed.unlink()
+    board_file = board.root / "board.yaml"
+    board_file.write_text(board_file.read_text().replace("margin: 0.03", "margin: 0.2"))
+    git(tmp_path, "add", "-A")
+    git(tmp_path, "commit", "-qm", "quiet changes")
+    shown = ask("leaderboard", "verify", board.root, "--against", "main")
+    assert shown.exit_code == 3
+    lines = shown.stdout.splitlines()
+    assert f"{edited.relative_to(board.root)}: notes[0]: it was merged in main and is edited" in lines
+    assert f"{removed.relative_to(board.root)}: it was merged in main and is removed" in lines
+    assert any(line.startswith("board.yaml: only the host of a board changes it") for line in lines)
+    assert removed_entry["id"] in removed.name
+    unknown = ask("leaderboard", "verify", board.root, "--against", "nowhere")
+    assert unknown.exit_code == 2
+    assert ask("leaderboard", "verify", board.root, "--against", "--output=x").exit_code == 2
+
+
+def test_new_entries_may_come_beside_merged_ones(tmp_path):
+    board = make(tmp_path / "board", WORLD)
+    git(tmp_path, "init", "-q", "-b", "main")
+    git(tmp_path, "add", ".")
+    git(tmp_path, "commit", "-qm", "merged")
+    make(tmp_path / "board", World(**{**vars(WORLD), "submitters": ("alice", "bob")}))
+    faults, count = verify(board.root, "main")
+    assert (faults, count) == ([], 8)
+
+
+def test_badges_follow_their_rules(tmp_path):
+    board = make(tmp_path / "board", World(**{**vars(WORLD), "submitters": ("alice", "bob")}))
+    entries = list(board.entries())
+    assert set(badges(entries, read_record(board))) == {"self-reported"}
+    assert ask("leaderboard", "verify", board.root, "--record").exit_code == 0
+    found = dict(zip([(e.source, e.target, e.submitter.name) for e in entries], badges(entries, read_record(board))))
+    for entry in entries:
+        other = next(
+            e for e in entries
+            if (e.source, e.target) == (entry.source, entry.target) and e.submitter != entry.submitter
+        )  # fmt: skip
+        a, b = entry.finding.gain, other.finding.gain
+        agree = b.low <= a.value <= b.high and a.low <= b.value <= a.high
+        badge = found[entry.source, entry.target, entry.submitter.name]
+        assert badge == ("reproduced" if agree else "recomputed")
+    assert "reproduced" in found.values()
+    path = board.paths()[0]
+    path.write_text(render(seal({**json.loads(path.read_text()), "notes": ["changed since"]})))
+    assert badges(list(board.entries()), read_record(board))[0] == "self-reported"
+
+
+def test_a_copy_under_another_name_reproduces_nothing(board):
+    for entry in list(board.entries()):
+        row = plain(entry) | {"submitter": {"name": "mallory", "url": None}}
+        put(board, seal(row), board.items(entry).read_bytes())
+    write_record(board)
+    assert set(badges(list(board.entries()), read_record(board))) == {"recomputed"}
+
+
+def test_the_same_scores_by_the_same_submitter_are_a_duplicate(board):
+    entry = next(board.entries())
+    row = plain(entry)
+    row["hardware"] = [{**row["hardware"][0], "cores": 96}]
+    put(board, seal(row), board.items(entry).read_bytes())
+    faults, _ = verify(board.root)
+    assert [fault.field for fault in faults] == ["items"]
+    assert "says the same, by the same submitter" in str(faults[0])
+
+
+def test_ranks_are_ties_where_intervals_do_not_separate():
+    def gain(low, high):
+        return {"value": None if low is None else (low + high) / 2, "low": low, "high": high}
+
+    gains = [gain(0.30, 0.40), gain(0.10, 0.20), gain(0.15, 0.31), gain(None, None), gain(-0.2, -0.1)]
+    assert ranked(gains) == ["1-2", "2-3", "1-3", ".", "4"]
+
+
+def test_show_filters_and_sorts(board):
+    shown = ask("leaderboard", "show", board.root, "--target", "domain1", "--sort", "name")
+    assert shown.exit_code == 0
+    assert "2 of 4 entries" in shown.stdout
+    rows = json.loads(ask("leaderboard", "show", board.root, "--json").stdout)["entries"]
+    values = [row["gain"]["value"] for row in rows]
+    assert values == sorted(values, reverse=True)
+    assert all(row["rank"] and row["badge"] == "self-reported" for row in rows)
+    assert "0 of 4 entries" in ask("leaderboard", "show", board.root, "--by", "nobody").stdout
+
+
+def test_the_exports_are_what_others_read(board, tmp_path):
+    from huggingface_hub._eval_results import parse_eval_result_entries
+
+    rules = read_rules(board.root)
+    targets = plain(rules.targets)
+    targets["toy/domain1"]["1"] |= {"dataset": "toy/domain1-data", "task": "main", "revision": "abc"}
+    changed = {**plain(rules), "targets": targets}
+    (board.root / "board.yaml").write_text(yaml.safe_dump(changed))
+    done = ask("leaderboard", "export", board.root, "--format", "hf", "--out", tmp_path / "hub")
+    assert done.exit_code == 0, done.stderr
+    found = sorted((tmp_path / "hub").rglob("*.yaml"))
+    assert len(found) == 2
+    by_source = {entry.source: entry for entry in board.entries() if entry.target == "toy/domain1"}
+    for path in found:
+        (row,) = parse_eval_result_entries(yaml.safe_load(path.read_text()))
+        source = "toy/domain0" if "domain0" in path.parts[-3] else "toy/domain1"
+        assert (row.dataset_id, row.task_id, row.dataset_revision) == ("toy/domain1-data", "main", "abc")
+        assert row.value == by_source[source].finding.transfer
+    done = ask("leaderboard", "export", board.root, "--format", "every_eval_ever", "--out", tmp_path / "eee")
+    assert done.exit_code == 0, done.stderr
+    whole = [json.loads(path.read_text()) for path in (tmp_path / "eee").rglob("*.json")]
+    assert len(whole) == 3 * 4
+    for row in whole:
+        details = row["source_metadata"]["additional_details"]
+        assert all(isinstance(value, str) for value in details.values())
+        for result in row["evaluation_results"]:
+            config, score = result["metric_config"], result["score_details"]["score"]
+            assert config["min_score"] <= score <= config["max_score"]
+    assert ask("leaderboard", "export", board.root, "--format", "hf").exit_code == 2
+
+
+def test_the_hosts_workflow_runs_commands_that_there_are(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert ask("leaderboard", "init", "leaderboards/mine", "--host").exit_code == 0
+    flow = yaml.safe_load(Path(".github/workflows/leaderboard.yml").read_text())
+    runs = [step["run"] for job in flow["jobs"].values() for step in job["steps"] if "run" in step]
+    asked = [line.split() for run in runs for line in run.splitlines() if line.startswith("xferbench")]
+    assert {words[2] for words in asked} >= {"verify"}
+    for words in asked:
+        options = [word for word in words if word.startswith("--")]
+        helped = ask(*words[1:3], "--help")
+        if words[2] in ("verify", "add", "init"):
+            assert helped.exit_code == 0
+            assert all(option in helped.stdout for option in options)
+    assert Path(".github/pull_request_template.md").read_text().startswith("## What I submit")
+    kept = ask("leaderboard", "init", "leaderboards/mine", "--host")
+    assert kept.stdout.count("there already") == 3
+
+
+def test_a_board_that_is_none_or_has_wrong_rules_is_one_line(tmp_path, board):
+    assert ask("leaderboard", "verify", tmp_path).exit_code == 2
+    rules = read_rules(board.root)
+    write_rules(board.root, rules)
+    text = (board.root / "board.yaml").read_text()
+    for wrong in (text + "colour: red\n", text.replace("seeds: 2", "seeds: none"), "- 1\n", "\x00", "{"):
+        (board.root / "board.yaml").write_text(wrong)
+        shown = ask("leaderboard", "verify", board.root)
+        assert shown.exit_code == 2
+        assert len(shown.stderr.strip().splitlines()) == 1
+
+
+BOARDS = sorted(path.parent for path in (Path(__file__).parent.parent / "leaderboards").glob("*/entries"))
+
+
+@pytest.mark.parametrize("root", BOARDS, ids=lambda path: path.name)
+def test_every_board_that_we_publish_holds(root):
+    faults, count = verify(root)
+    assert [str(fault) for fault in faults] == []
+    assert count > 0

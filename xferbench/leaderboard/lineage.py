@@ -1,0 +1,139 @@
+"""Do the steps of an entry say what its cells say? Ids are hashes of recipes; curricula, seeds and limits follow."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from xferbench.leaderboard.entry import Entry, Score, beneath, step_id
+from xferbench.leaderboard.rules import Asked
+from xferbench.steps import Named, Train, trained
+
+Fault = tuple[str, str]
+"""(field, what is wrong with it)."""
+
+
+def lineage(entry: Entry, asked: Asked | None) -> Iterator[Fault]:
+    """Yield what is wrong with `steps`, and with cells that say something else than their steps."""
+    contents = {name: step.content for name, step in entry.steps.items()}
+    for name, content in contents.items():
+        if step_id(content) != name:
+            yield f"steps.{name}.content", f"it is the recipe of {step_id(content)}"
+            return
+        machine = entry.steps[name].machine
+        if machine is not None and machine >= len(entry.hardware):
+            yield f"steps.{name}.machine", f"hardware has no entry {machine}"
+    named = [(f"cells[{place}]", cell.step) for place, cell in enumerate(entry.cells)]
+    named += [(f"attribution[{place}]", row.step) for place, row in enumerate(entry.attribution)]
+    used = {name for _, name in named}
+    for where, name in named:
+        if name not in contents:
+            yield f"{where}.step", "it is not among the steps"
+    below = {step_id(content) for name in used for content in beneath(entry, name)}
+    for name in sorted(set(contents) - below):
+        yield f"steps.{name}", "it belongs to no cell and no scorer"
+    if used - set(contents):
+        return
+    made: dict[tuple[str, int | None], Train] = {}
+    for place, cell in enumerate(entry.cells):
+        try:
+            train = contents[cell.step].get("train")
+            if train is not None:
+                made[cell.condition, cell.seed] = trained(contents, train)
+            yield from _cell(f"cells[{place}]", entry, cell, made.get((cell.condition, cell.seed)))
+        except (KeyError, TypeError, ValueError, AttributeError, RecursionError):
+            yield f"steps.{cell.step}", "it is not the recipe of an evaluation of this version"
+            return
+    yield from _alike(made)
+    yield from _curricula(entry, asked)
+
+
+def _cell(where: str, entry: Entry, cell: Score, train: Train | None) -> Iterator[Fault]:
+    content = entry.steps[cell.step].content
+    target = content["target"]
+    settings = target["settings"]
+    below = list(beneath(entry, cell.step))
+    checks = [
+        ("step", content["kind"], "evaluate"),
+        ("step: its limit", content["limit"], None),
+        ("curriculum", train.curriculum if train else "", cell.curriculum),
+        ("seed", {row["seed"] for row in below[1:]} or {None}, {cell.seed}),
+    ]
+    for field, stated, right in checks:
+        if stated != right:
+            yield f"{where}.{field}", f"its steps say {_shown(stated)}, not {_shown(right)}"
+    if any(row["base"] != entry.model.fingerprint for row in below):
+        yield "model.fingerprint", f"the steps of {where} start from another model"
+    if entry.target != target["name"] and not entry.target.startswith(f"{target['name']}:"):
+        yield "target", f"the step of {where} measures {_shown(target['name'])}"
+    if target["version"].rpartition(", ")[2] != entry.measure.version:
+        yield "measure.version", f"the step of {where} says {_shown(target['version'])}"
+    if settings.get("fingerprint") != entry.measure.fingerprint:
+        yield "measure.fingerprint", f"the step of {where} says {_shown(settings.get('fingerprint'))}"
+    if train is not None:
+        yield from _recipe(entry.recipe, train)
+
+
+def _recipe(label: str, train: Train) -> Iterator[Fault]:
+    """The recipe as typed (sft:learning_rate=1e-4>grpo) against the trainers of the last stage."""
+    typed = [part.strip().partition(":") for part in label.split(">")]
+    chain = _chain(train)[-len(typed) :]
+    if [name for name, _, _ in typed] != train.recipe.split(">"):
+        yield "recipe", f"the steps were trained by {_shown(train.recipe)}"
+        return
+    for (_, _, settings), trainer in zip(typed, chain, strict=True):
+        for part in settings.split(",") if settings else ():
+            key, _, value = part.partition("=")
+            if key not in trainer.settings or not _means(value, trainer.settings[key]):
+                yield "recipe", f"the steps say {key}={_shown(trainer.settings.get(key))}"
+
+
+def _means(typed: str, value: Any) -> bool:
+    if isinstance(value, list):
+        return typed == "|".join(map(str, value))
+    try:
+        return float(typed) == float(value)
+    except (TypeError, ValueError):
+        return typed.lower() == str(value).lower()
+
+
+def _chain(train: Train) -> list[Named]:
+    """All trainers of a training, the first one first."""
+    return [*(_chain(train.start) if train.start else ()), train.trainer]
+
+
+def _alike(made: Mapping[tuple[str, int | None], Train]) -> Iterator[Fault]:
+    """Transfer, direct and placebo are trained alike, on the same draw of a domain wherever it is learnt from."""
+    alike = {at: _chain(train) for at, train in made.items() if at[0] in ("transfer", "direct", "placebo")}
+    first = next((chain for (name, _), chain in alike.items() if name == "transfer"), None)
+    for (name, seed), chain in alike.items():
+        if first is not None and chain != first:
+            yield "cells", f"{name}, seed {seed}, was trained with other settings or versions than transfer"
+    drawn: dict[tuple[str, int], str] = {}
+    for train in made.values():
+        step: Train | None = train
+        while step is not None:
+            for data in step.data:
+                if drawn.setdefault((data.label, data.n), data.fingerprint) != data.fingerprint:
+                    yield "cells", f"two conditions learnt from different draws of {_shown(data.label)}"
+            step = step.start
+
+
+def _curricula(entry: Entry, asked: Asked | None) -> Iterator[Fault]:
+    """What each condition must have been trained on, by its name."""
+    own = asked.domain if asked else None
+    both = {entry.source, own}
+    for place, cell in enumerate(entry.cells):
+        stages = {part for stage in cell.curriculum.split(">") for part in stage.split("+")}
+        right = {
+            "baseline": cell.curriculum == "",
+            "transfer": cell.curriculum == entry.source,
+            "direct": own is None or cell.curriculum == own,
+            "placebo": cell.curriculum.partition("~")[0] == entry.source != cell.curriculum,
+            "sequential": own is None or stages == both,
+            "joint": own is None or stages == both,
+        }
+        if not right.get(cell.condition, True):
+            yield f"cells[{place}].curriculum", f"{_shown(cell.curriculum)} is not what {cell.condition} trains on"
+
+
+def _shown(value: Any) -> str:
+    return ascii(value)[:100]

@@ -1,0 +1,85 @@
+"""A board begins: its rules, the targets of a run registered, and what a host on GitHub needs to run it."""
+
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+
+import msgspec
+
+from xferbench.errors import UsageError
+from xferbench.leaderboard.itemfile import prompts_digest
+from xferbench.leaderboard.rules import Asked, Rules, read_rules, write_rules
+from xferbench.results import Results, read
+
+HOST = {"workflow.yml": ".github/workflows/leaderboard.yml", "pull_request.md": ".github/pull_request_template.md"}
+
+
+@dataclass
+class Found:
+    """A target as a run asked it, gathered from its cells."""
+
+    asked: Asked
+    version: str
+
+
+def init(root: Path, run: Path | None, title: str | None, host: bool) -> str:
+    """Write board.yaml into `root`, with the targets that the run in folder `run` measured; say what was done.
+
+    A board that is there keeps its rules and its targets; only targets and versions it lacks are added.
+    """
+    fresh = not (root / "board.yaml").exists()
+    root.mkdir(parents=True, exist_ok=True)
+    rules = Rules(name=root.resolve().name, title=title or root.resolve().name) if fresh else read_rules(root)
+    added = []
+    if run is not None:
+        targets = {name: dict(versions) for name, versions in rules.targets.items()}
+        for name, found in _targets(read(run)).items():
+            known = targets.setdefault(name, {}).get(found.version)
+            if known is not None and known != found.asked:
+                raise UsageError(f"{root}: {name} version {found.version} is registered already, asked otherwise")
+            if known is None:
+                targets[name][found.version] = found.asked
+                added.append(name)
+        rules = msgspec.structs.replace(rules, targets=dict(sorted(targets.items())))
+    if fresh or added:
+        write_rules(root, rules)
+    lines = [f"{root}/board.yaml: {'written' if fresh else 'there already'}; {len(added)} targets registered"]
+    if host:
+        lines += [_template(Path.cwd(), name, where) for name, where in HOST.items()]
+    return "\n".join(lines)
+
+
+def _targets(results: Results) -> dict[str, Found]:
+    """How each target of a run was asked; UsageError where it was asked in part, or in two ways."""
+    known = {row["id"]: row["recipe"] for row in results.steps}
+    domains = {cell.target: cell.curriculum for cell in results.cells if cell.condition == "direct"}
+    found: dict[str, Found] = {}
+    for cell in results.cells:
+        recipe = known.get(cell.step)
+        if recipe is None:
+            raise UsageError("the run's rows have no recipes; repeat its command, which does no step again")
+        if cell.target in found:
+            continue
+        target = recipe["target"]
+        keys = list(results.items(cell.step))
+        asked = Asked(
+            metric=cell.metric,
+            n=len(keys),
+            prompts=prompts_digest(keys),
+            fingerprint=target["settings"].get("fingerprint"),
+            domain=domains.get(cell.target),
+        )
+        found[cell.target] = Found(asked, target["version"].rpartition(", ")[2])
+        if recipe["limit"] is not None:
+            raise UsageError(f"{cell.target} was measured in part (--eval-limit): register a target from a full run")
+    return found
+
+
+def _template(top: Path, name: str, where: str) -> str:
+    path = top / where
+    if path.exists():
+        return f"{where}: there already, left as it is"
+    text = (resources.files("xferbench.leaderboard") / "host" / name).read_text(encoding="utf-8")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+    return f"{where}: written"

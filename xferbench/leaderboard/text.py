@@ -1,0 +1,131 @@
+"""Bytes of strangers -> values: small, plain, of the exact types, or refused in one line that says what is wrong.
+
+An entry's file is refused when it is too big or too deep, is not JSON, holds a key twice, NaN, an infinity, a number
+out of range, or a character that can do harm in HTML, Markdown or a terminal.
+"""
+
+import json
+import math
+import re
+import zlib
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+
+from xferbench.errors import VerificationError
+
+ENTRY_BYTES = 1_000_000
+DEPTH = 12
+HARM = re.compile(r"[<`\\]|\]\(")
+STRING = re.compile(r'"[^"]*"')
+
+T = TypeVar("T")
+
+
+def read_bytes(path: Path, most: int) -> bytes:
+    """Read a plain file of at most `most` bytes; a link, a folder or a device is refused without being opened."""
+    if path.is_symlink() or not path.is_file():
+        raise VerificationError("is not a plain file")
+    with path.open("rb") as file:
+        data = file.read(most + 1)
+    if len(data) > most:
+        raise VerificationError(f"is larger than {most} bytes")
+    return data
+
+
+def decode(data: bytes, kind: type[T]) -> T:
+    """Read JSON as a value of `kind`; VerificationError naming the field where it is anything else."""
+    try:
+        return msgspec.json.decode(data, type=kind)
+    except msgspec.ValidationError as error:
+        raise VerificationError(_field(str(error))) from None
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+        raise VerificationError(f"is not JSON: {one_line(error)}") from None
+
+
+def plain_json(data: bytes) -> Any:
+    """Read JSON that holds nothing unusual (see above) as plain values."""
+    text = harmless(data)
+    structure = STRING.sub("", text)
+    depth = deepest = 0
+    for sign in structure:
+        depth += (sign in "[{") - (sign in "]}")
+        deepest = max(deepest, depth)
+    if deepest > DEPTH:
+        raise VerificationError(f"is nested {deepest} deep; {DEPTH} is allowed")
+    try:
+        return json.loads(
+            text, object_pairs_hook=_once, parse_constant=_constant, parse_float=_finite, parse_int=_whole
+        )
+    except (ValueError, RecursionError) as error:
+        raise VerificationError(f"is not JSON: {one_line(error)}") from None
+
+
+def harmless(data: bytes) -> str:
+    """Decode UTF-8; VerificationError at the first character that is not allowed in an entry."""
+    try:
+        text = data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise VerificationError(f"is not UTF-8: byte {error.start}") from None
+    found = HARM.search(text)
+    place, sign = (found.start(), found.group()) if found else (-1, "")
+    if not found and not text.replace("\n", "").isprintable():
+        place, sign = next((i, one) for i, one in enumerate(text) if one != "\n" and not one.isprintable())
+    if place >= 0:
+        line = text.count("\n", 0, place) + 1
+        raise VerificationError(f"line {line} has {sign!a}, which no text of an entry may hold")
+    return text
+
+
+def gunzip(data: bytes, most: int) -> bytes:
+    """Unpack one gzip member of at most `most` bytes; a bomb is stopped there, and nothing may follow the member."""
+    unpacker = zlib.decompressobj(wbits=31)
+    try:
+        found = unpacker.decompress(data, most + 1)
+    except zlib.error as error:
+        raise VerificationError(f"is not gzip: {one_line(error)}") from None
+    if len(found) > most:
+        raise VerificationError(f"unpacks to more than {most} bytes")
+    if not unpacker.eof or unpacker.unused_data:
+        raise VerificationError("is not one whole gzip member")
+    return found
+
+
+def one_line(error: object, most: int = 200) -> str:
+    """An error's text as one short harmless line."""
+    return ascii(" ".join(str(error).split()))[1:-1][:most]
+
+
+def _field(message: str) -> str:
+    """Turn msgspec's message "... - at `$.a[0].b`" into "a[0].b: ...", so that a fault begins with its field."""
+    what, at, where = message.rpartition(" - at `$")
+    if not at:
+        return one_line(message.replace("`", "'"))
+    return f"{one_line(where.rstrip('`').lstrip('.'))}: {one_line(what.replace('`', chr(39)))}"
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"key {twice[:60]!r} is there twice")
+    return found
+
+
+def _constant(word: str) -> Any:
+    raise ValueError(f"{word} is not a number")
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(f"{text[:30]} is out of range")
+    return value
+
+
+def _whole(text: str) -> int:
+    if len(text) > 18:
+        raise ValueError(f"{text[:30]} is out of range")
+    return int(text)
