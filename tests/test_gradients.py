@@ -339,7 +339,7 @@ def test_what_cannot_be_taken_is_named():
     merged.network.merge_adapter()
     with pytest.raises(UsageError, match="merged"):
         Engine(merged)
-    with pytest.raises(UsageError, match="known kinds: count, sparse, dense, factored"):
+    with pytest.raises(UsageError, match="known kinds: count, sparse, dense"):
         Sketch(8, 0, "fast")
 
 

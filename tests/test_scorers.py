@@ -188,6 +188,8 @@ def test_trak_equals_the_formula(model, dimensions):
     right = (phi @ np.linalg.inv(kernel) @ aim.T) * (1 - probability)[:, None]
     found = Trak(dimensions=dimensions, damping=0.1, seed=5).score(model, examples(12), GROUPS)
     close(found, right, 1e-4)
+    with pytest.raises(UsageError, match="scorer trak has no projection 'fast'"):
+        Trak(projection="fast").score(model, examples(2), GROUPS)
     with pytest.raises(UsageError, match="damping"):
         Trak(damping=0).score(model, examples(2), GROUPS)
 

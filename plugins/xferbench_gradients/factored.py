@@ -5,7 +5,9 @@ from math import isqrt
 from typing import Any
 
 from xferbench import UsageError
-from xferbench_gradients.sketch import Sketch, signs
+from xferbench_gradients.sketch import KINDS, Sketch, signs
+
+KNOWN = (*KINDS, "factored")
 
 
 class Factored:
@@ -42,6 +44,8 @@ class Factored:
 def projection(scorer: Any, blocks: Mapping[str, Any], seed: int | None = None) -> Sketch | Factored:
     """Return the map that a scorer's `projection`, `dimensions` and `seed` name, for the parameters `blocks`."""
     seed = scorer.seed if seed is None else seed
+    if scorer.projection not in KNOWN:
+        raise UsageError(f"scorer {scorer.name} has no projection {scorer.projection!r} (known: {', '.join(KNOWN)})")
     if scorer.projection != "factored":
         return Sketch(scorer.dimensions, seed, scorer.projection)
     shapes = {block: (p.shape[0], p.numel() // p.shape[0]) for block, p in blocks.items()}

@@ -29,9 +29,7 @@ class Sketch:
     def __init__(self, dimensions: int, seed: int = 0, kind: str = "count") -> None:
         """Prepare a map; raises UsageError for an unknown kind or fewer than one dimension."""
         if kind not in KINDS or dimensions < 1:
-            raise UsageError(
-                f"no sketch of {dimensions} dimensions, kind {kind!r} (known kinds: {', '.join([*KINDS, 'factored'])})"
-            )
+            raise UsageError(f"no sketch of {dimensions} dimensions, kind {kind!r} (known kinds: {', '.join(KINDS)})")
         self.dimensions, self.seed, self.kind = dimensions, seed, kind
         self._tables: dict[Any, Any] = {}
 
