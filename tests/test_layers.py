@@ -37,7 +37,7 @@ FLOORS = {
 }
 FLOOR = {module: floor for floor, modules in FLOORS.items() for module in modules}
 ANALYSIS = {"numpy", "scipy", "matplotlib", "tabulate"}
-READING = {"analyse": ANALYSIS, "leaderboard": ANALYSIS | {"click", "jinja2", "msgspec", "yaml"}}
+READING = {"analyse": ANALYSIS, "leaderboard": ANALYSIS | {"click", "jinja2", "markupsafe", "msgspec", "yaml"}}
 CODE = sorted(path for folder in ("xferbench", "plugins", "tasks") for path in (ROOT / folder).rglob("*.py"))
 HOUSE = sorted(HARNESS.rglob("*.py"))
 
