@@ -178,7 +178,8 @@ def test_text_keeps_its_contrast_and_the_page_its_width(opened, scheme):
 
 
 CONTRAST = """() => {
-  const context = Object.assign(document.createElement("canvas"), { width: 1, height: 1 }).getContext("2d", { willReadFrequently: true });
+  const canvas = Object.assign(document.createElement("canvas"), { width: 1, height: 1 });
+  const context = canvas.getContext("2d", { willReadFrequently: true });
   const painted = (colours) => {
     context.clearRect(0, 0, 1, 1);
     for (const colour of colours) { context.fillStyle = colour; context.fillRect(0, 0, 1, 1); }

@@ -56,7 +56,7 @@ def test_nothing_known_separates_nothing():
 def test_true_ranks_lie_in_the_intervals_though_sources_share_items_and_baseline(truth, seeds):
     """Independent half-widths on scores of the same items: wrong separations in at most 5.5 % of boards."""
     rng = np.random.default_rng(0)
-    items, boards, wrong = 200, 600, 0
+    items, boards, wrong = 200, 400, 0
     equal = np.equal.outer(truth, truth)
     for _ in range(boards):
         hard = rng.normal(0, 0.15, items)

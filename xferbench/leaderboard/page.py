@@ -30,7 +30,6 @@ FIELDS = (
 def page(rules: Rules, rows: Sequence[Row], standings: Standings) -> str:
     """Return board.html."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
-    from markupsafe import Markup
 
     style = (HERE / "board.css").read_text(encoding="utf-8")
     parts = [(HERE / f"{name}.js").read_text(encoding="utf-8") for name in SCRIPTS]
@@ -39,8 +38,8 @@ def page(rules: Rules, rows: Sequence[Row], standings: Standings) -> str:
     text = environment.get_template("board.html").render(
         title=rules.title, about=paragraphs(rules.about), facts=counts(rows), notices=notices(rules),
         shared=prefix(rows), rules=RULES, reading=READING, footer=FOOTER,
-        style=Markup(style), style_hash=Markup(_hash(style)), script=Markup(script), script_hash=Markup(_hash(script)),
-        data=Markup(embedded(payload(rules, rows, standings))),
+        style=style, style_hash=_hash(style), script=script, script_hash=_hash(script),
+        data=embedded(payload(rules, rows, standings)),
     )  # fmt: skip
     return text + "\n"
 
