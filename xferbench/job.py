@@ -11,6 +11,7 @@ import re
 import time
 import traceback
 from collections.abc import Iterator
+from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import IO
@@ -92,12 +93,8 @@ def _check(step: Step, store: Store, catalog: Catalog) -> None:
         if not store.done(need):
             raise UsageError(f"needs {need.id}, which is not done")
     for package, planned in step.libraries.items():
-        try:
-            here = version(package).split("+")[0]
-        except PackageNotFoundError:
-            here = "none"
-        if here != planned:
-            raise UsageError(f"was planned with {package} {planned}; this machine has {here}")
+        if _installed(package) != planned:
+            raise UsageError(f"was planned with {package} {planned}; this machine has {_installed(package)}")
     named = [("trainer", step.trainer)] if isinstance(step, Train) else [("target", step.target)]
     if isinstance(step, Attribute):
         named.append(("scorer", step.scorer))
@@ -105,6 +102,14 @@ def _check(step: Step, store: Store, catalog: Catalog) -> None:
         label = catalog.entry(kind, thing.name).plugin.label
         if thing.version.split(",")[0] != label:
             raise UsageError(f"was planned with {kind} {thing.name} of {thing.version}; this machine has {label}")
+
+
+@lru_cache(maxsize=64)
+def _installed(package: str) -> str:
+    try:
+        return version(package).split("+")[0]
+    except PackageNotFoundError:
+        return "none"
 
 
 @contextlib.contextmanager

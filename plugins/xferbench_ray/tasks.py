@@ -1,5 +1,6 @@
 """The calls of a run as tasks of Ray. Ray loads a process once and uses it again, as the local workers are."""
 
+import logging
 import os
 import sys
 from collections.abc import Callable
@@ -27,7 +28,7 @@ class RayPool(Executor):
         if self._ours:
             where = None if settings.address == "local" else settings.address
             try:
-                ray.init(address=where, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
+                ray.init(address=where, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
             except Exception as error:  # Ray raises anything here, a bare Exception among it
                 line = " ".join(str(error).split())[:200]
                 raise UsageError(f"no Ray cluster ({settings.address}): {line}") from error

@@ -1,0 +1,128 @@
+"""What the harness costs: the same trainings and evaluations through `xferbench run` and by hand, in one go each.
+
+    python benchmarks/overhead.py [--seeds 2] [--train-limit 256] [--eval-limit 100]
+
+By hand is one script that imports bare trl, peft and lm-eval once, trains each adapter and measures it on each target;
+and, as `a process each`, the same with a fresh process for every training and every evaluation, as scripts are usually
+written. Both sides run alone, one job at a time, after one another; seconds by the clock and of the processor. Exit 1:
+`run` takes more than 1.05 times the one script, or not less than the processes.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+TARGETS = ("gpqa", "science", "logic")
+SETTINGS = "sft:learning_rate=1e-3,epochs=1,batch_size=16,rank=8"
+
+
+def by_hand(parts: list[dict[str, Any]]) -> None:
+    """Train and measure with bare trl and lm-eval; the examples were written down before."""
+    import torch
+    from datasets import Dataset
+    from lm_eval import simple_evaluate
+    from lm_eval.models.huggingface import HFLM
+    from lm_eval.tasks import TaskManager
+    from peft import LoraConfig, PeftModel
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from trl import SFTConfig, SFTTrainer
+
+    for part in parts:
+        tokenizer = AutoTokenizer.from_pretrained(part["model"])
+        network: Any = AutoModelForCausalLM.from_pretrained(part["model"], dtype=torch.float32)
+        if "train" in part:
+            config = SFTConfig(
+                output_dir=part["adapter"], per_device_train_batch_size=16, num_train_epochs=1, learning_rate=1e-3,
+                seed=part["seed"], report_to="none", save_strategy="no", disable_tqdm=True, bf16=False, use_cpu=True,
+                gradient_checkpointing=False, logging_steps=10, max_length=None, lr_scheduler_type="cosine",
+            )  # fmt: skip
+            lora = LoraConfig(r=8, lora_alpha=32, target_modules="all-linear", task_type="CAUSAL_LM")
+            rows = Dataset.from_list(json.loads(Path(part["train"]).read_text()))
+            trainer = SFTTrainer(
+                model=network, args=config, train_dataset=rows, processing_class=tokenizer, peft_config=lora
+            )
+            trainer.train()
+            trainer.model.save_pretrained(part["adapter"])
+            continue
+        if part["adapter"]:
+            network = PeftModel.from_pretrained(network, part["adapter"])
+        lm = HFLM(pretrained=network, tokenizer=tokenizer, batch_size=32)
+        manager = TaskManager(include_defaults=False)
+        tasks = [task for path in part["tasks"] for task in manager.load([path])["tasks"].values()]
+        simple_evaluate(model=lm, tasks=tasks, task_manager=manager, limit=part["limit"], bootstrap_iters=0)
+
+
+def timed(lines: list[list[str]], env: dict[str, str], folder: Path) -> tuple[float, float]:
+    """Run the processes one after another; return the seconds by the clock and those of the processor."""
+    before, began = os.times(), time.perf_counter()
+    for line in lines:
+        subprocess.run(line, check=True, env=env, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    after = os.times()
+    spent = after.children_user + after.children_system - before.children_user - before.children_system
+    return time.perf_counter() - began, spent
+
+
+def parts_of(folder: Path, seeds: int, train_limit: int, eval_limit: int) -> list[dict[str, Any]]:
+    """Write down what `run` will do: transfer and the baseline."""
+    from xferbench.catalog import load
+    from xferbench.draw import draw
+
+    catalog = load()
+    suite = catalog.entry("suite", "mini").value
+    domain = catalog.entry("domain", suite.domains["math"]).value
+    rows = [{"prompt": one.prompt, "completion": " " + one.answer} for one in draw(domain, train_limit)]
+    (folder / "train.json").write_text(json.dumps(rows))
+    tasks = [catalog.entry("target", suite.targets[name]).value.task for name in TARGETS]
+    shared = {"model": str(suite.model), "tasks": tasks, "limit": eval_limit}
+    found: list[dict[str, Any]] = [{**shared, "adapter": ""}]
+    for seed in range(seeds):
+        adapter = str(folder / f"adapter-{seed}")
+        found.append({**shared, "train": str(folder / "train.json"), "adapter": adapter, "seed": seed})
+        found.append({**shared, "adapter": adapter})
+    return found
+
+
+def main() -> int:
+    """Run each way once, print a table, and return 1 if the harness costs too much."""
+    if len(sys.argv) == 3 and sys.argv[1] == "--parts":
+        by_hand(json.loads(sys.argv[2]))
+        return 0
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--seeds", type=int, default=2)
+    parser.add_argument("--train-limit", type=int, default=256)
+    parser.add_argument("--eval-limit", type=int, default=100)
+    asked = parser.parse_args()
+    env = {**os.environ, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        parts = parts_of(folder, asked.seeds, asked.train_limit, asked.eval_limit)
+        single = [
+            {**part, "tasks": [task]} for part in parts for task in (part["tasks"] if "train" not in part else [""])
+        ]
+        script = [sys.executable, os.path.abspath(__file__), "--parts"]
+        run = [sys.executable, "-m", "xferbench.cli", "run", "--source", "math", "--target", ",".join(TARGETS)]
+        run += ["--conditions", "transfer", "--scorer", "", "--trainer", SETTINGS, "--jobs", "1", "--json"]
+        run += ["--seeds", ",".join(map(str, range(asked.seeds)))]
+        run += ["--train-limit", str(asked.train_limit), "--eval-limit", str(asked.eval_limit)]
+        ways = {
+            "by hand, one script": [[*script, json.dumps(parts)]],
+            "by hand, a process each": [[*script, json.dumps([part])] for part in single],
+            "xferbench run": [run],
+        }
+        found = {way: timed(lines, env, folder) for way, lines in ways.items()}
+    base = found["by hand, one script"]
+    print(f"{'':26} {'seconds':>8} {'ratio':>6} {'cpu':>8} {'ratio':>6}")
+    for way, (clock, cpu) in found.items():
+        print(f"{way:26} {clock:8.1f} {clock / base[0]:6.2f} {cpu:8.1f} {cpu / base[1]:6.2f}")
+    mine, each = found["xferbench run"], found["by hand, a process each"]
+    return int(mine[0] > 1.05 * base[0] or mine[0] >= each[0])
+
+
+if __name__ == "__main__":
+    sys.exit(main())
