@@ -11,12 +11,17 @@ from collections import Counter
 from pathlib import Path
 from types import SimpleNamespace
 
+import hypothesis
 import pytest
 
 from xferbench.tiny import make_model
 
 os.environ["HF_HUB_OFFLINE"] = "1"  # no test needs a network
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # tiny tensors: threads would only wait for each other
+
+# A busy machine is no failure: no example of a property is timed.
+hypothesis.settings.register_profile("untimed", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.load_profile("untimed")
 
 ROOT = Path(__file__).parent.parent
 TEMPLATE = (
@@ -95,7 +100,7 @@ def feather(tmp_path_factory):
 @pytest.fixture
 def light(feather, world, monkeypatch, tmp_path):
     """Runs of the feather world in this very process: `light(out, seeds=...)` gives the results."""
-    from xferbench import catalog, run
+    from xferbench import catalog, execute
     from xferbench.experiment import from_mapping
 
     for key, value in {**feather.env, "FEATHER_LOG": str(tmp_path / "log"), "TINY_MODEL": "none"}.items():
@@ -115,8 +120,10 @@ def light(feather, world, monkeypatch, tmp_path):
             "scorer": [],
             "seeds": "0",
         }
-        plan, store = run.ask(from_mapping({**values, "executor": "inline", "jobs": 1, **asked}), catalog.load(), out)
-        return run.run(plan, store, catalog.load())
+        plan, store = execute.ask(
+            from_mapping({**values, "executor": "inline", "jobs": 1, **asked}), catalog.load(), out
+        )
+        return execute.execute(plan, store, catalog.load())
 
     go.logged = tmp_path / "log"
     yield go

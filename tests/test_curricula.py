@@ -260,7 +260,7 @@ def test_curves_of_several_seeds_and_domains_and_their_mean(tmp_path):
         (tmp_path / "training" / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in log))
         trainer = "grpo" if name == "t2" else "sft"
         rows.append({"step": name, "curriculum": "a", "recipe": trainer, "trainer": trainer, "seed": int(name[1])})
-    found = training.training(Results({}, [], [], [], tmp_path, rows))
+    found = training.training(Results({}, [], [], [], tmp_path, training=rows))
     loss, first, second = found["curves"]
     assert loss["mean"] == {"x": [1, 2], "y": [3.0, 1.0], "n": [2, 1]}
     assert [(c["metric"], c["domain"], c["over"], c["mean"]["y"]) for c in (first, second)] == [
@@ -274,4 +274,4 @@ def test_curves_of_several_seeds_and_domains_and_their_mean(tmp_path):
         training.draw(empty, tmp_path / "none.png")
     (tmp_path / "training" / "t0.jsonl").write_text("{")
     with pytest.raises(UsageError, match="the log of a training cannot be read"):
-        training.training(Results({}, [], [], [], tmp_path, rows))
+        training.training(Results({}, [], [], [], tmp_path, training=rows))

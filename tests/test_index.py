@@ -242,9 +242,9 @@ def test_an_adapter_and_a_training_step_have_an_index_of_their_own(attribute, tm
     from peft import LoraConfig, get_peft_model
 
     from xferbench import Checkpoint, load
+    from xferbench.execute import execute
     from xferbench.experiment import Experiment
     from xferbench.plan import make
-    from xferbench.run import run
     from xferbench.store import Store
 
     attribute(scorer="sketch:dimensions=64")
@@ -256,10 +256,11 @@ def test_an_adapter_and_a_training_step_have_an_index_of_their_own(attribute, tm
     assert attribute(model=str(tmp_path / "adapter"), folder=tmp_path / "own")["index"][0]["made"] == 3
 
     asked = Experiment(
-        ("letters",), ("quick",), "tiny", None, ("nudge",), ("transfer",), (), (0,), 8, executor="inline"
-    )
+        ("letters",), ("quick",), "tiny", trainer=("nudge",), conditions=("transfer",), scorer=(), seeds=(0,),
+        train_limit=8, executor="inline",
+    )  # fmt: skip
     store, plan = Store(tmp_path / "runs"), make(asked, catalog.load())
-    assert not run(plan, store, catalog.load()).not_done
+    assert not execute(plan, store, catalog.load()).not_done
     steps = {step.kind: str(store.folder(step)) for step in plan.steps}
     with pytest.raises(UsageError, match=r"model is .*, not"):
         attribute(model=steps["train"])

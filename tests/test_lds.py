@@ -107,20 +107,20 @@ def test_too_few_halves_are_refused(given):
 
 def test_a_run_trains_on_halves_and_says_what_each_scorer_foretold(inside, tmp_path):
     pytest.importorskip("torch")
+    from xferbench.execute import execute
     from xferbench.experiment import Experiment
     from xferbench.plan import make
-    from xferbench.run import run
     from xferbench.store import Store
 
     asked = Experiment(
-        ("picks",), ("quick",), "tiny", None, ("nudge",), ("transfer",), ("length", "random"), (0,), 20,
-        query_limit=5, lds=4, executor="inline",
+        ("picks",), ("quick",), "tiny", trainer=("nudge",), conditions=("transfer",), scorer=("length", "random"),
+        seeds=(0,), train_limit=20, query_limit=5, lds=4, executor="inline",
     )  # fmt: skip
     store = Store(tmp_path)
     plan = make(asked, inside)
     trained = [step for step in plan.steps if step.kind == "train"]
     assert [step.curriculum for step in trained] == ["tiny/picks", *(f"tiny/picks~half{j}" for j in range(4))]
-    found = run(plan, store, inside)
+    found = execute(plan, store, inside)
     assert not found.not_done
     assert {cell.condition for cell in found.cells} == {"baseline", "transfer"}
     assert [store.result(step)["n"] for step in trained] == [20, 10, 10, 10, 10]

@@ -12,7 +12,7 @@ RECIPES = ("sft:max_steps=2", f"grpo:{QUICK}", f"sft:max_steps=2>grpo:{QUICK}")
 def done(world, xferbench, tmp_path_factory):
     out = tmp_path_factory.mktemp("recipes")
     env = {**world.env, "XFERBENCH_PLUGINS": f"{world.env['XFERBENCH_PLUGINS']},grpo"}
-    asked = ("run", "--suite", "tiny", "--source", "letters", "--target", "quick", "--scorer", "", "--json")
+    asked = ("run", "--suite", "tiny", "--source", "even", "--target", "quick", "--scorer", "", "--json")
     more = ("--trainer", ",".join(RECIPES), "--seeds", "0,1", "--conditions", "transfer", "--jobs", "1")
     found = xferbench(*asked, *more, "--out", "runs", env=env, cwd=out)
     assert found.returncode == 0, found.stderr

@@ -152,7 +152,15 @@ def test_what_cannot_judge_here_is_said_before_anything_is_trained(inside, llama
     from xferbench.plan import make
 
     monkeypatch.delenv("HF_ALLOW_CODE_EVAL", raising=False)
-    asked = Experiment(("tiny/letters",), ("tiny/quick",), "tiny", str(llama), ("sft:policy=self",), ("transfer",), ())
+    asked = Experiment(
+        ("tiny/letters",),
+        ("tiny/quick",),
+        "tiny",
+        str(llama),
+        ("sft:policy=self",),
+        conditions=("transfer",),
+        scorer=(),
+    )
     make(asked, inside)
     entry = inside.entry("domain", "tiny/letters")
     changed = dataclasses.replace(entry, value=dataclasses.replace(entry.value, reward=UnitTests()))

@@ -243,8 +243,8 @@ def test_every_scorer_is_a_frozen_dataclass_with_a_name_and_defaults():
 
     found = [*xferbench_gradients.provide_scorers(), *xferbench_baselines.provide_scorers()]
     names = [scorer.name for scorer in found]
-    assert names[:6] == ["cosine", "dot", "tracin", "less", "trak", "updates"]
-    assert names[6:] == ["random", "vocabulary", "bm25", "length", "embedding", "loss_reduction"]
+    assert names[:7] == ["cosine", "dot", "tracin", "less", "trak", "updates", "sketch"]
+    assert names[7:] == ["random", "vocabulary", "bm25", "length", "embedding", "loss_reduction"]
     for scorer in found:
         with pytest.raises(FrozenInstanceError):
             setattr(scorer(), fields(scorer)[0].name, 1)

@@ -42,6 +42,8 @@ class Adaptive(SFT):
             super().__post_init__()
         except UsageError as error:
             raise UsageError(str(error).replace("trainer sft", "trainer adaptive", 1)) from None
+        if self.policy != "given" or self.save_checkpoints or self.capture_updates:
+            raise UsageError("trainer adaptive knows no policy=self, save_checkpoints or capture_updates: sft does")
         for name, known in (("method", ("learnability", "gradient")), ("watch", ("loss", "reward"))):
             if getattr(self, name) not in known:
                 raise UsageError(f"trainer adaptive: {name} is {' or '.join(known)}, not {getattr(self, name)!r}")

@@ -103,7 +103,7 @@ class Capture(TrainerCallback):
         """Write the tables and take the taps off."""
         self.close()
         kinds = {"example": np.int64, "step": np.int64, "norm": np.float32}
-        tables = {name: np.array(values, dtype=kinds[name]) for name, values in self.uses.items()}
+        tables: dict[str, Any] = {name: np.array(values, dtype=kinds[name]) for name, values in self.uses.items()}
         np.savez(self.folder / "uses.npz", rest=np.array(self.rest, dtype=np.float32), **tables)
         about = {"dimensions": self.sketch.dimensions, "seed": self.sketch.seed, "kind": self.sketch.kind}
         text = json.dumps({**about, "blocks": list(self.blocks), "ids": self.names})

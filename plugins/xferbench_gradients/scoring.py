@@ -9,6 +9,7 @@ import torch
 from xferbench import DataError, Example
 from xferbench_gradients.batches import Plan
 from xferbench_gradients.engine import Engine
+from xferbench_gradients.factored import Factored
 from xferbench_gradients.sinks import Change, Dots, Means, Sketched
 from xferbench_gradients.sketch import Sketch
 
@@ -56,7 +57,7 @@ def features(
     engine: Engine,
     examples: Sequence[Example],
     queries: Groups,
-    sketch: Sketch,
+    sketch: Sketch | Factored,
     output: str = "loss",
     change: Change | None = None,
 ) -> tuple[Any, Any, Plan, Any]:

@@ -34,9 +34,15 @@ def reward(example: Example, completion: str) -> float:
     return float(completion.strip() == example.answer)
 
 
+def even(example: Example, completion: str) -> float:
+    """A reward that a random model earns now and then."""
+    return float(len(completion) % 2 == 0)
+
+
 @hookimpl
 def provide_domains() -> Iterator[Domain]:
     yield Domain("tiny/letters", letters, reward, summary="the letter that follows")
+    yield Domain("tiny/even", letters, even, summary="an answer of even length")
     yield Domain("tiny/picks", picks, reward, summary="odd or even")
 
 
@@ -162,7 +168,7 @@ def provide_suites() -> Iterator[Suite]:
     yield Suite(
         "tiny",
         model=os.environ.get("TINY_MODEL"),
-        domains={"letters": "tiny/letters", "picks": "tiny/picks"},
+        domains={"even": "tiny/even", "letters": "tiny/letters", "picks": "tiny/picks"},
         targets={"pick": "tiny/pick", "quick": "tiny/quick", "quiz": "tiny/quiz"},
         trainers={"sft": {"learning_rate": 1e-2, "max_steps": 4, "batch_size": 4, "rank": 4}},
         train_limit=8,

@@ -12,6 +12,8 @@ from xferbench.results import Results
 
 CLOCKS = ("step", "call")
 """What a curve runs over: optimiser steps, or calls of the reward."""
+NO_CURVE = (*CLOCKS, "seconds", "responses", "failed")
+"""Numbers of a log that are no finding."""
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#B0568C", "#E69F00", "#56B4E9", "#767676", "#000000")
 STYLES = ("-", "--", ":", "-.")
 Curves = dict[tuple[str, str], dict[float, float]]
@@ -50,7 +52,7 @@ def _curves(log: Iterable[Mapping[str, Any]]) -> tuple[dict[str, str], Curves]:
         if clock is None:
             continue  # the last line: what the training cost
         for metric, value in line.items():
-            if metric not in CLOCKS and isinstance(value, (int, float)) and not isinstance(value, bool):
+            if metric not in NO_CURVE and isinstance(value, (int, float)) and not isinstance(value, bool):
                 clocks[metric] = clock
                 curves.setdefault((metric, line.get("domain") or ""), {})[line[clock]] = value
     return clocks, curves
