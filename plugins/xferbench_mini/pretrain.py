@@ -104,8 +104,19 @@ def loss_of(model: Any, ids: torch.Tensor, weights: torch.Tensor) -> torch.Tenso
     return (losses * weights).sum() / weights.sum()
 
 
-def train(out: Path, size: str, steps: int, seed: int, start: Path | None) -> None:
+def compiled(model: Any) -> Any:
+    """Return the model compiled, where there is a compiler; always from the same shape, so a resumed run is the same."""
+    if not shutil.which("g++"):
+        return model
+    fast = torch.compile(model, dynamic=True)
+    loss_of(fast, torch.zeros(32, 64, dtype=torch.long), torch.ones(32, 64)).backward()
+    model.zero_grad()
+    return fast
+
+
+def train(out: Path, size: str, steps: int, seed: int, threads: int, start: Path | None) -> None:
     """Train to `steps`, from the model in `start` (None: from nothing) or the last checkpoint, and write out/model."""
+    torch.set_num_threads(threads)
     torch.manual_seed(seed)
     out.mkdir(parents=True, exist_ok=True)
     rng = Random(f"{seed}/tokenizer")
@@ -127,7 +138,7 @@ def train(out: Path, size: str, steps: int, seed: int, start: Path | None) -> No
     elif start:
         model.load_state_dict(type(model).from_pretrained(start).state_dict())
     model.train()
-    fast = torch.compile(model, dynamic=True) if shutil.which("g++") else model
+    fast = compiled(model)
     begun = time.monotonic() - state["seconds"]
     while state["step"] < steps:
         for number, (ids, weights) in enumerate(batches(tokenizer, seed, state["chunk"])):
@@ -157,7 +168,7 @@ def train(out: Path, size: str, steps: int, seed: int, start: Path | None) -> No
                 break
         else:
             state["chunk"], state["batch"] = state["chunk"] + 1, 0
-    finish(model, tokenizer, out, {"size": size, "seed": seed, **state})
+    finish(model, tokenizer, out, {"size": size, "seed": seed, "threads": threads, **state})
 
 
 def main() -> None:
@@ -167,6 +178,7 @@ def main() -> None:
     parser.add_argument("--size", choices=SIZES, default="small")
     parser.add_argument("--steps", type=int, default=3500)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--threads", type=int, default=1, help="the sums, and so the weights, depend on it")
     parser.add_argument("--start", type=Path, default=None, help="a model folder whose weights to begin with")
     train(**vars(parser.parse_args()))
 
