@@ -10,15 +10,13 @@ from random import Random
 from . import gpqa
 from .arithmetic import NAMES
 from .family import Family, Problem, side
-from .logic import COLOURS, KINDS, chains, line_up, statement
+from .logic import chains, line_up
 from .rewrite import LENGTH, LETTERS, RULES
 from .skills import Work
 from .worlds import TARGETS
 
 DRILL = 0.45
-"""The share of documents that are drills, after the first ones."""
-FIRST = 32000
-"""So many documents at the start are drills only: to copy and to look up is learnt before anything is built on it."""
+"""The share of documents that are drills."""
 SHARES = {"math": 1.0, "science": 1.0, "code": 1.0, "logic": 1.0, "puzzle": 1.0, "rewrite": 1.0, "gpqa": 1.0}
 """How often each kind of document comes, among the domain documents."""
 
@@ -90,41 +88,6 @@ def steps(rng: Random) -> Text:
     return pieces
 
 
-def copy(rng: Random) -> Text:
-    """Words and numbers, said once more."""
-    said = "".join(f" {_word(rng)}" for _ in range(rng.randint(3, 12)))
-    return [(f"{said}.", False), (said, True)]
-
-
-def recall(rng: Random) -> Text:
-    """What is what, looked up in another order."""
-    keys = rng.sample((*NAMES, *KINDS, *LETTERS), rng.randint(2, 6))
-    known = {key: rng.choice((*COLOURS, *KINDS, *NAMES)) for key in keys}
-    pieces: Text = [("".join(f" {key} is {known[key]}." for key in keys), False)]
-    for key in rng.sample(keys, len(keys)):
-        pieces += [(f" {key} is", False), (f" {known[key]}", True)]
-    return pieces
-
-
-def _word(rng: Random) -> str:
-    return rng.choice(rng.choice((NAMES, KINDS, COLOURS, LETTERS, (str(rng.randint(2, 99)),))))
-
-
-def listed(rng: Random) -> Text:
-    """A list of comparisons or statements, each taken up in turn, and counted in half the cases."""
-    work, texts, count, numbers, counted = Work(), [], 0, rng.random() < 0.5, rng.random() < 0.5
-    for _ in range(rng.randint(1, 4)):
-        if numbers:
-            a, b = rng.randint(2, 99), rng.randint(2, 99)
-            texts.append(f"{a} > {b}")
-            holds = work.more(a, b)
-        else:
-            text, holds = statement(rng, work)
-            texts.append(text)
-        count = work.count(count, holds) if counted else 0
-    return [(f" {'Count' if counted else 'Take'}: {'; '.join(texts)}.", False), (_said(work), True)]
-
-
 def people(rng: Random) -> Text:
     """Some comparisons of people, joined into one order."""
     more, less = rng.choice(
@@ -166,12 +129,9 @@ def _said(work: Work) -> str:
 
 DRILLS: tuple[tuple[Callable[[Random], Text], float], ...] = (
     (steps, 1.0),
-    (copy, 0.6),
-    (recall, 0.6),
-    (listed, 0.3),
-    (people, 0.4),
-    (kinds, 0.3),
-    (letters, 0.3),
+    (people, 0.25),
+    (kinds, 0.1),
+    (letters, 0.5),
 )
 
 
@@ -193,9 +153,9 @@ def problem(rng: Random) -> tuple[Problem, bool]:
             return gpqa.choices(found) if name == "gpqa" else found, rng.random() < family.worked
 
 
-def document(rng: Random, share: float = DRILL) -> Text:
-    """Draw one document of the pre-training corpus; `share` of them are drills."""
-    if rng.random() < share:
+def document(rng: Random) -> Text:
+    """Draw one document of the pre-training corpus."""
+    if rng.random() < DRILL:
         return drill(rng)
     found, worked = problem(rng)
     return [(found.prompt, False), (found.worked if worked else found.jump, True)]

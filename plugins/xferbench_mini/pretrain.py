@@ -18,7 +18,7 @@ from torch import nn
 
 from . import tokenizer as tokens
 from .card import finish
-from .drills import DRILL, FIRST, document, text_of
+from .drills import document, text_of
 
 SIZES: dict[str, dict[str, Any]] = {
     "small": {"hidden_size": 128, "num_hidden_layers": 4, "num_attention_heads": 4, "intermediate_size": 384},
@@ -54,8 +54,7 @@ def build(size: str, tokenizer: Any) -> Any:
 def batches(tokenizer: Any, seed: int, chunk: int) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
     """Yield (ids, loss weights), both (documents, length), of one chunk of the corpus."""
     rng = Random(f"{seed}/{chunk}")
-    share = 1.0 if chunk * CHUNK < FIRST else DRILL
-    texts = [document(rng, share) for _ in range(CHUNK)]
+    texts = [document(rng) for _ in range(CHUNK)]
     encoded = iter(tokenizer.encode_batch_fast([piece for text in texts for piece, _ in text]))
     eos = tokenizer.token_to_id(tokens.EOS)
     rows = []

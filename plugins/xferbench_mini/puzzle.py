@@ -90,6 +90,6 @@ FAMILIES = (
     Family("growing", growing, skills("pattern", "sub", "add"), 0.9, seen=0.4),
     Family("times", times, skills("pattern", "mul", "div", "add"), 0.7),
     Family("guess", guess, skills("undo", "add", "sub", "mul", "div"), 1.2),
-    Family("race", race, skills("order"), 1.0),
+    Family("race", race, skills("order"), 0.6),
     Family("single", single, skills("undo", "add", "sub", "mul", "div"), 1.4, worked=1.0),
 )

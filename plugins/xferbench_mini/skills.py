@@ -24,7 +24,6 @@ SKILLS = {
     "loop": "repeat a step the right number of times",
     "truth": "apply and, or, not",
     "compare": "compare two numbers",
-    "count": "count what is true",
     "order": "join comparisons of people into one order",
     "chain": "follow a chain of categories",
     "pattern": "see the rule of a sequence",
@@ -135,11 +134,6 @@ class Work:
         """Write `hold a>b=True` or `hold a>b=False`."""
         self._did("compare", f"hold {a}>{b}={a > b}")
         return a > b
-
-    def count(self, seen: int, value: bool) -> int:
-        """Write the new count, `n=2`, after one more value."""
-        self._did("count", f"n={seen + value}")
-        return seen + value
 
     def order(self, pairs: Sequence[tuple[str, str]]) -> list[str]:
         """Join (greater, lesser) pairs that fix one order: write each, `Ann > Bob;`, then `Order: 1 Ann 2 Bob`."""
