@@ -28,6 +28,8 @@ SIZES: dict[str, dict[str, Any]] = {
 CHUNK = 4000
 """Documents drawn, sorted and batched together."""
 BATCH_TOKENS = 2048
+SAVED = 500
+"""Steps between checkpoints."""
 PROMPT_WEIGHT = 0.05
 """The weight of what is given in the loss; what is to be said weighs 1."""
 
@@ -105,7 +107,7 @@ def loss_of(model: Any, ids: torch.Tensor, weights: torch.Tensor) -> torch.Tenso
 
 
 def compiled(model: Any) -> Any:
-    """Return the model compiled, where there is a compiler; always from the same shape, so a resumed run is the same."""
+    """Return the model compiled, if a compiler is there; from one shape always, so a resumed run is the same."""
     if not shutil.which("g++"):
         return model
     fast = torch.compile(model, dynamic=True)
@@ -159,7 +161,7 @@ def train(out: Path, size: str, steps: int, seed: int, threads: int, start: Path
             if state["step"] % 50 == 0:
                 speed = state["tokens"] / state["seconds"]
                 print(f"step {state['step']}/{steps} loss {loss.item():.3f} {speed:.0f} tokens/s", flush=True)
-            if state["step"] % 500 == 0 or state["step"] == steps:
+            if state["step"] % SAVED == 0 or state["step"] == steps:
                 part = saved.with_suffix(".part")
                 kept = {"model": model.state_dict(), "optimizers": [o.state_dict() for o in chosen], "state": state}
                 torch.save(kept, part)
@@ -176,7 +178,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, required=True, help="folder for the checkpoint and the finished model")
     parser.add_argument("--size", choices=SIZES, default="small")
-    parser.add_argument("--steps", type=int, default=3500)
+    parser.add_argument("--steps", type=int, default=5200)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=1, help="the sums, and so the weights, depend on it")
     parser.add_argument("--start", type=Path, default=None, help="a model folder whose weights to begin with")
