@@ -43,12 +43,12 @@ library_name: transformers
 A Llama of {millions:.2f} million parameters, for measuring transfer in a world whose truth is known. It is no model of
 anything else, and a number measured on it says nothing about a real model.
 
-It was trained from nothing by one run of
+It was trained from {origin} by one run of
 
     python -m xferbench_mini.pretrain --size {size} --steps {step} --seed {seed} --threads {threads} --out FOLDER
 
 {tokens:,} tokens in {seconds:.0f} seconds, {threads} thread(s), seed {seed}, torch {torch}. It saw nothing but text
 made by xferbench_mini: drills of single steps, and questions of all six domains and of gpqa, from the training side of
 the split only. Questions of one step are always worked, longer ones in as many cases as their family says (`worked`:
-two of ten; none in logic and rewrite) and else answered at once. Some families came rarely: see `seen`.
+three of ten; none in logic and rewrite) and else answered at once. Some families came rarely: see `seen`.
 """

@@ -10,15 +10,18 @@ from random import Random
 from . import gpqa
 from .arithmetic import NAMES
 from .family import Family, Problem, side
-from .logic import chains, line_up
+from .logic import chains, line_up, statement
 from .rewrite import LENGTH, LETTERS, RULES
 from .skills import Work
 from .worlds import TARGETS
 
 DRILL = 0.45
 """The share of documents that are drills."""
-SHARES = {"math": 1.0, "science": 1.0, "code": 1.0, "logic": 1.0, "puzzle": 1.0, "rewrite": 1.0, "gpqa": 1.0}
+SHARES = {"math": 1.0, "science": 1.0, "code": 1.0, "logic": 1.0, "puzzle": 1.0, "rewrite": 1.0, "gpqa": 0.5}
 """How often each kind of document comes, among the domain documents."""
+
+SINGLE = 2.0
+"""So much more often than in its domain comes a family of one step: there the model learns to read what is asked."""
 
 
 def _sum(rng: Random, work: Work) -> None:
@@ -88,6 +91,20 @@ def steps(rng: Random) -> Text:
     return pieces
 
 
+def listed(rng: Random) -> Text:
+    """A list of comparisons or statements, each taken up in turn."""
+    work, texts = Work(), []
+    numbers = rng.random() < 0.5
+    for _ in range(rng.randint(2, 3)):
+        if numbers:
+            a, b = rng.randint(2, 99), rng.randint(2, 99)
+            texts.append(f"{a} > {b}")
+            work.more(a, b)
+        else:
+            texts.append(statement(rng, work)[0])
+    return [(f" Take {'; '.join(texts)}.", False), (_said(work), True)]
+
+
 def people(rng: Random) -> Text:
     """Some comparisons of people, joined into one order."""
     more, less = rng.choice(
@@ -129,9 +146,10 @@ def _said(work: Work) -> str:
 
 DRILLS: tuple[tuple[Callable[[Random], Text], float], ...] = (
     (steps, 1.0),
-    (people, 0.25),
+    (listed, 0.3),
+    (people, 0.2),
     (kinds, 0.1),
-    (letters, 0.5),
+    (letters, 0.35),
 )
 
 
@@ -145,7 +163,7 @@ def problem(rng: Random) -> tuple[Problem, bool]:
     """Draw one problem of the training side of a domain or of gpqa, and whether to work it; rare families rarely."""
     name = rng.choices(tuple(SHARES), tuple(SHARES.values()))[0]
     families: tuple[Family, ...] = TARGETS[name]
-    weights = [family.weight * family.seen for family in families]
+    weights = [f.weight * f.seen * (SINGLE if f.worked == 1 else 1) for f in families]
     while True:
         family = rng.choices(families, weights)[0]
         found = family.problem(rng)

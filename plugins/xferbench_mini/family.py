@@ -61,7 +61,7 @@ class Family:
     seen: float = 1.0
     """Its share in pre-training, relative to its weight: below 1, only training on the domain can teach it well."""
 
-    worked: float = 0.2
+    worked: float = 0.3
     """The share of its documents in pre-training that are worked in steps; below a half, the base model jumps."""
 
     def problem(self, rng: Random) -> Problem:

@@ -170,7 +170,18 @@ def train(out: Path, size: str, steps: int, seed: int, threads: int, start: Path
                 break
         else:
             state["chunk"], state["batch"] = state["chunk"] + 1, 0
-    finish(model, tokenizer, out, {"size": size, "seed": seed, "threads": threads, **state})
+    finish(
+        model,
+        tokenizer,
+        out,
+        {
+            "size": size,
+            "seed": seed,
+            "threads": threads,
+            "origin": f"the weights of {start.name}" if start else "nothing",
+            **state,
+        },
+    )
 
 
 def main() -> None:
