@@ -65,8 +65,9 @@ library_name: transformers
 A Llama of {millions:.2f} million parameters, for measuring transfer in a world whose truth is known. It is no model of
 anything else, and a number measured on it says nothing about a real model.
 
-It was trained from scratch by `python -m xferbench_mini.pretrain --size {size} --steps {step} --seed {seed}`:
-{mtokens:.1f} million tokens in {minutes:.0f} minutes on two processor cores. It saw nothing but text made by
+It was trained from {origin} by one run of
+`python -m xferbench_mini.pretrain --size {size} --steps {step} --seed {seed}`:
+{mtokens:.1f} million tokens in {minutes:.0f} minutes on {threads} thread(s). It saw nothing but text made by
 xferbench_mini: drills of single steps, and questions of all six domains and of gpqa, from the training side of the
 split only: those of one step always worked, the others worked in three of ten cases and else answered at once. Some
 families came rarely: see `seen` in the generators.

@@ -28,6 +28,8 @@ SIZES: dict[str, dict[str, Any]] = {
 CHUNK = 4000
 """Documents drawn, sorted and batched together."""
 BATCH_TOKENS = 2048
+SAVED = 500
+"""Steps between checkpoints."""
 PROMPT_WEIGHT = 0.05
 """The weight of what is given in the loss; what is to be said weighs 1."""
 
@@ -104,8 +106,19 @@ def loss_of(model: Any, ids: torch.Tensor, weights: torch.Tensor) -> torch.Tenso
     return (losses * weights).sum() / weights.sum()
 
 
-def train(out: Path, size: str, steps: int, seed: int, start: Path | None) -> None:
+def compiled(model: Any) -> Any:
+    """Return the model compiled, if a compiler is there; from one shape always, so a resumed run is the same."""
+    if not shutil.which("g++"):
+        return model
+    fast = torch.compile(model, dynamic=True)
+    loss_of(fast, torch.zeros(32, 64, dtype=torch.long), torch.ones(32, 64)).backward()
+    model.zero_grad()
+    return fast
+
+
+def train(out: Path, size: str, steps: int, seed: int, threads: int, start: Path | None) -> None:
     """Train to `steps`, from the model in `start` (None: from nothing) or the last checkpoint, and write out/model."""
+    torch.set_num_threads(threads)
     torch.manual_seed(seed)
     out.mkdir(parents=True, exist_ok=True)
     rng = Random(f"{seed}/tokenizer")
@@ -127,7 +140,7 @@ def train(out: Path, size: str, steps: int, seed: int, start: Path | None) -> No
     elif start:
         model.load_state_dict(type(model).from_pretrained(start).state_dict())
     model.train()
-    fast = torch.compile(model, dynamic=True) if shutil.which("g++") else model
+    fast = compiled(model)
     begun = time.monotonic() - state["seconds"]
     while state["step"] < steps:
         for number, (ids, weights) in enumerate(batches(tokenizer, seed, state["chunk"])):
@@ -148,7 +161,7 @@ def train(out: Path, size: str, steps: int, seed: int, start: Path | None) -> No
             if state["step"] % 50 == 0:
                 speed = state["tokens"] / state["seconds"]
                 print(f"step {state['step']}/{steps} loss {loss.item():.3f} {speed:.0f} tokens/s", flush=True)
-            if state["step"] % 500 == 0 or state["step"] == steps:
+            if state["step"] % SAVED == 0 or state["step"] == steps:
                 part = saved.with_suffix(".part")
                 kept = {"model": model.state_dict(), "optimizers": [o.state_dict() for o in chosen], "state": state}
                 torch.save(kept, part)
@@ -157,7 +170,18 @@ def train(out: Path, size: str, steps: int, seed: int, start: Path | None) -> No
                 break
         else:
             state["chunk"], state["batch"] = state["chunk"] + 1, 0
-    finish(model, tokenizer, out, {"size": size, "seed": seed, **state})
+    finish(
+        model,
+        tokenizer,
+        out,
+        {
+            "size": size,
+            "seed": seed,
+            "threads": threads,
+            "origin": f"the weights of {start.name}" if start else "nothing",
+            **state,
+        },
+    )
 
 
 def main() -> None:
@@ -167,6 +191,7 @@ def main() -> None:
     parser.add_argument("--size", choices=SIZES, default="small")
     parser.add_argument("--steps", type=int, default=3500)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--threads", type=int, default=1, help="the sums, and so the weights, depend on it")
     parser.add_argument("--start", type=Path, default=None, help="a model folder whose weights to begin with")
     train(**vars(parser.parse_args()))
 
