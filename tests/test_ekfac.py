@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch")
+pytest.importorskip("kronfluence")
 
 from test_gradients import adapted, bare, examples, tokenizer  # noqa: E402
 

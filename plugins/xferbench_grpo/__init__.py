@@ -33,6 +33,8 @@ class GRPO:
 
     name: ClassVar[str] = "grpo"
     needs_reward: ClassVar[bool] = True
+    check_with: ClassVar[dict[str, int]] = {"steps": 2, "k": 4, "batch_size": 8, "max_completion": 8}
+    """Settings with which `xferbench plugins check` is quick."""
     step_settings: ClassVar[tuple[str, ...]] = ("steps",)
     aside: ClassVar[tuple[str, ...]] = ("save_every", "report_to")
     learning_rate: float = 1e-5
