@@ -154,9 +154,8 @@ def train(out: Path, size: str, steps: int, seed: int, threads: int, start: Path
             nn.utils.clip_grad_norm_(model.parameters(), 1.0)
             for optimizer in chosen:
                 optimizer.step()
-            state["step"] += 1
-            state["batch"] = number + 1
-            state["tokens"] += int((weights > 0).sum())
+            learnt = state["tokens"] + int((weights > 0).sum())
+            state |= {"step": state["step"] + 1, "batch": number + 1, "tokens": learnt}
             state["seconds"] = time.monotonic() - begun
             if state["step"] % 50 == 0:
                 speed = state["tokens"] / state["seconds"]
@@ -170,18 +169,8 @@ def train(out: Path, size: str, steps: int, seed: int, threads: int, start: Path
                 break
         else:
             state["chunk"], state["batch"] = state["chunk"] + 1, 0
-    finish(
-        model,
-        tokenizer,
-        out,
-        {
-            "size": size,
-            "seed": seed,
-            "threads": threads,
-            "origin": f"the weights of {start.name}" if start else "nothing",
-            **state,
-        },
-    )
+    origin = f"the weights of {start.name}" if start else "nothing"
+    finish(model, tokenizer, out, {"size": size, "seed": seed, "threads": threads, "origin": origin, **state})
 
 
 def main() -> None:
