@@ -134,7 +134,7 @@ def test_a_run_is_replayed_from_its_own_folder(whole, world, xferbench):
 
 def test_status_says_that_all_is_done(whole, world, xferbench):
     done = xferbench("status", "runs", "--json", env=world.env, cwd=whole[0])
-    assert json.loads(done.stdout)["counts"] == {"done": 23, "running": 0, "failed": 0, "interrupted": 0}
+    assert json.loads(done.stdout)["counts"] == {"done": 23, "running": 0, "failed": 0, "interrupted": 0, "waiting": 0}
 
 
 # Small runs inside this process, with an executor of the plugin's.
