@@ -122,9 +122,10 @@ def split(text: str) -> list[str]:
 
 def spec(text: str) -> tuple[str, dict[str, str]]:
     """Read NAME[:key=value,...]: the name (which may hold a colon itself) and its settings as typed."""
-    name, colon, tail = text.rpartition(":")
-    if not colon or "=" not in tail:
+    name, colon, _ = text.partition("=")[0].rpartition(":")  # a setting's value may hold a colon too
+    if not colon or "=" not in text:
         return text, {}
+    tail = text[len(name) + 1 :]
     settings = {}
     for part in tail.split(","):
         key, equals, value = part.partition("=")
