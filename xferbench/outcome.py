@@ -10,7 +10,6 @@ from xferbench.catalog import load
 from xferbench.errors import UsageError, unknown
 from xferbench.execute import Watch
 from xferbench.experiment import from_mapping
-from xferbench.results import Results
 from xferbench.results import read as read_results
 
 TABLES = ("cells", "findings", "attribution", "agreement", "not_done")
@@ -74,17 +73,13 @@ def run(out: str | Path = "runs", watch: Watch = lambda progress: None, **asked:
     """
     catalog = load()
     plan, store = execute.ask(from_mapping(asked, "run"), catalog, Path(out))
-    return _outcome(execute.execute(plan, store, catalog, watch), Path(out))
+    results = execute.execute(plan, store, catalog, watch)
+    found = document.document(results)
+    figure = document.draw(results, found, Path(out) / "findings.png") if found["findings"] else None
+    return Outcome(found, Path(out), figure)
 
 
 def read(path: str | Path) -> Outcome:
-    """Read the outcome of an earlier run, or of a published board, from its folder."""
-    return _outcome(read_results(Path(path)), Path(path))
-
-
-def _outcome(results: Results, path: Path) -> Outcome:
-    found = document.document(results)
-    drawn = path / "findings.png"
-    if found["findings"] and not drawn.is_file():
-        document.draw(results, found, drawn)
-    return Outcome(found, path, drawn if drawn.is_file() else None)
+    """Read the outcome of an earlier run from its folder, where nothing is written."""
+    drawn = Path(path) / "findings.png"
+    return Outcome(document.document(read_results(Path(path))), Path(path), drawn if drawn.is_file() else None)
