@@ -81,7 +81,7 @@ def test_examples_without_a_finite_gradient_are_named_and_null_and_the_run_goes_
     poisoned, world, xferbench, tmp_path
 ):
     asked = {**ASKED, "model": str(poisoned), "conditions": ["baseline"], "seeds": [0], "score_at": "baseline"}
-    asked |= {"scorer": ["dot", "cosine", "length"], "train_limit": 25}
+    asked |= {"scorer": ["dot", "cosine", "cosine:level=domain", "length"], "train_limit": 25}
     (tmp_path / "asked.yaml").write_text(yaml.safe_dump(asked))
     env = {**world.env, "XFERBENCH_PLUGINS": "tiny,sft,local,baselines,gradients"}
     done = xferbench("run", "asked.yaml", "--json", "--out", "runs", "--executor", "inline", env=env, cwd=tmp_path)
@@ -89,6 +89,7 @@ def test_examples_without_a_finite_gradient_are_named_and_null_and_the_run_goes_
     found = json.loads(done.stdout)
     assert not found["not_done"]
     by_name = {row["scorer"]: row for row in found["attribution"]}
+    assert list(by_name) == asked["scorer"]  # two variants of one scorer are told apart
     for name, null in (("dot", 2), ("cosine", 2), ("length", 0)):
         row = by_name[name]
         assert (row["n"], row["null"]) == (25, null)

@@ -125,8 +125,9 @@ class Planner:
         unique = {(c.condition, c.recipe, c.source, c.target, c.seed, c.step.id): c for c in cells}
         once = {step.id: step for step in attributions}
         steps = self._ordered([*unique.values(), *subsets], list(once.values()))
+        scorers = tuple((text, self.named("scorer", text)) for text in self.asked.scorer)
         return Plan(self.asked, self.base, steps, tuple(unique.values()), tuple(once.values()), tuple(self.notes),
-                    self.own_domains, self.supply.account(), tuple(subsets))  # fmt: skip
+                    self.own_domains, self.supply.account(), tuple(subsets), scorers)  # fmt: skip
 
     def _cells(self, source: str, text: str, target: Named, label: str, trainers: tuple[Named, ...]) -> list[Planned]:
         found = []
