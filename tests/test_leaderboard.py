@@ -12,12 +12,15 @@ import yaml
 from click.testing import CliRunner
 
 from xferbench.cli import main
+from xferbench.errors import VerificationError
 from xferbench.leaderboard.board import findings, read_board
 from xferbench.leaderboard.entry import plain, render, seal
+from xferbench.leaderboard.itemfile import unpack
 from xferbench.leaderboard.record import badges, read_record, write_record
 from xferbench.leaderboard.rules import read_rules, write_rules
 from xferbench.leaderboard.show import ranked
 from xferbench.leaderboard.synthetic import World, make, put
+from xferbench.leaderboard.text import gunzip
 from xferbench.leaderboard.verify import verify
 
 WORLD = World(sources=2, targets=2, items=30, resamples=50)
@@ -326,3 +329,25 @@ def test_every_board_that_we_publish_holds(root):
     faults, count = verify(root)
     assert [str(fault) for fault in faults] == []
     assert count > 0
+
+
+def test_a_gzip_bomb_stops_at_the_limit_and_other_packings_are_refused():
+    data = gzip.compress(b"0" * 70_000_000, 9)
+    assert len(data) < 100_000
+    with pytest.raises(VerificationError, match="unpacks to more than 64000000 bytes"):
+        unpack(data)
+    line = b'{"id": "a", "prompt": "0123456789abcdef", "scores": {"baseline": 1.0}}\n'
+    whole_file = gzip.compress(line, mtime=0)
+    assert unpack(whole_file).scores.shape == (1, 1)
+    for wrong in (b"", b"x", line, whole_file + whole_file, whole_file + b"tail", whole_file[:-3]):
+        with pytest.raises(VerificationError):
+            gunzip(wrong, 1000)
+    for text in (
+        b"", b"[]\n", line + line, line.replace(b"1.0", b"NaN"), line.replace(b"1.0", b'"1"'),
+        line.replace(b"a", b"../a"),
+        line.replace(b'"id"', b'"text": "a whole question", "id"'),
+        line + line.replace(b'"a"', b'"b"').replace(b"baseline", b"x"),
+        line.replace(b"0123456789abcdef", b"What is two and two?"), b"{" * 5000,
+    ):  # fmt: skip
+        with pytest.raises(VerificationError):
+            unpack(gzip.compress(text))
