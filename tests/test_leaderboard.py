@@ -241,12 +241,16 @@ def test_the_same_scores_by_the_same_submitter_are_a_duplicate(board):
     assert "says the same, by the same submitter" in str(faults[0])
 
 
-def test_ranks_are_ties_where_intervals_do_not_separate():
-    def gain(low, high):
-        return {"value": None if low is None else (low + high) / 2, "low": low, "high": high}
-
-    gains = [gain(0.30, 0.40), gain(0.10, 0.20), gain(0.15, 0.31), gain(None, None), gain(-0.2, -0.1)]
-    assert ranked(gains) == ["1-2", "2-3", "1-3", ".", "4"]
+def test_ranks_are_ties_where_the_difference_is_not_significant():
+    """By the normal interval of each difference, each at Holm's level, worked out by hand."""
+    gains, noise = [0.30, 0.26, 0.10, None, -0.2], (0.0, 0.0004)
+    assert ranked(gains, [noise] * 5, 10**7, 10**7) == [(1, 2), (1, 2), (3, 3), None, (4, 4)]
+    # 0.04 is 1.41 standard errors of a difference; with a tenth of the variance it is 4.5, and separates.
+    sure = [(0.0, 0.00004)] * 5
+    assert ranked(gains, sure, 10**7, 10**7) == [(1, 1), (2, 2), (3, 3), None, (4, 4)]
+    unknown = [*sure[:4], (float("nan"), float("nan"))]
+    assert ranked(gains, unknown, 10**7, 10**7)[4] == (1, 4)
+    assert ranked([0.1] * 501, [noise] * 501, 2, 99) == [None] * 501
 
 
 def test_show_filters_and_sorts(board):
