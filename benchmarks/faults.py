@@ -43,7 +43,7 @@ def world(folder: Path) -> dict[str, str]:
     model = feather.make_model(folder / "model")
     path = os.pathsep.join(filter(None, (str(folder), os.environ.get("PYTHONPATH"))))
     own = {"PYTHONPATH": path, "FEATHER_MODEL": str(model), "XFERBENCH_PLUGINS": "feather,local,ray,slurm"}
-    return {**os.environ, **own, "HF_HUB_OFFLINE": "1", "FEATHER_SECONDS": "0.3", "CUDA_VISIBLE_DEVICES": ""}
+    return {"FEATHER_SECONDS": "0.3", **os.environ, **own, "HF_HUB_OFFLINE": "1", "CUDA_VISIBLE_DEVICES": ""}
 
 
 def start(out: Path, env: dict[str, str]) -> subprocess.Popen:

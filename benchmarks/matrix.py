@@ -1,13 +1,18 @@
 """How much work a matrix of k sources and k targets takes, against a script that trains anew for each pair.
 
     python benchmarks/matrix.py [--k 5] [--seeds 1] [--large 10000]
+    python benchmarks/matrix.py --clock 2 [--train-limit 64] [--eval-limit 16]
 
-The first part counts, from the plan alone. The second makes a store of about `--large` finished steps and takes the
-processor's seconds of planning it and looking each step up (at most 5), and of `status` (at most 1). Steps are those of
-tests/feather. Exit 1: a limit is broken.
+With --clock K the first K of mini's sources and targets, one seed, are trained and measured for real: by a script that
+does each pair alone (bare trl and lm-eval, all in one process, as in overhead.py), then by `run`; seconds of both.
+
+Otherwise the first part counts, from the plan alone. The second makes a store of about `--large` finished steps and
+takes the processor's seconds of planning it and looking each step up (at most 5), and of `status` (at most 1). Steps
+are those of tests/feather. Exit 1: a limit is broken; with --clock: `run` is the slower one.
 """
 
 import argparse
+import json
 import sys
 import tempfile
 import time
@@ -38,6 +43,60 @@ def naive(k: int, seeds: int) -> tuple[int, int]:
     """
     pairs, same = k * (k - 1), k
     return seeds * (6 * pairs + 3 * same), seeds * (6 * pairs + 4 * same)
+
+
+def pairs_by_hand(folder: Path, names: tuple[str, ...], train_limit: int, eval_limit: int) -> list[dict[str, Any]]:
+    """Return what the script does for each source and target: six conditions, each from start to end (overhead.py)."""
+    from xferbench.catalog import load
+    from xferbench.draw import draw
+
+    catalog = load()
+    suite = catalog.entry("suite", "mini").value
+
+    def rows(name: str, treatment: str = "") -> list[dict[str, str]]:
+        domain = catalog.entry("domain", suite.domains[name]).value
+        return [{"prompt": e.prompt, "completion": " " + e.answer} for e in draw(domain, train_limit, treatment)]
+
+    parts: list[dict[str, Any]] = []
+
+    def train(data: list[dict[str, str]], start: str = "") -> str:
+        place = folder / f"training-{len(parts)}"
+        place.with_suffix(".json").write_text(json.dumps(data))
+        part = {"train": str(place.with_suffix(".json")), "adapter": str(place), "start": start, "seed": 0}
+        parts.append({"model": str(suite.model), **part})
+        return str(place)
+
+    for source in names:
+        for target in names:
+            task = catalog.entry("target", suite.targets[target]).value.task
+            made = ["", train(rows(source)), train(rows(target)), train(rows(source, "shuffled"))]
+            if source != target:
+                made += [train(rows(source) + rows(target)), train(rows(target), train(rows(source)))]
+            shared = {"model": str(suite.model), "tasks": [task], "limit": eval_limit}
+            parts += [{**shared, "adapter": adapter} for adapter in made]
+    return parts
+
+
+def clock(k: int, train_limit: int, eval_limit: int) -> int:
+    """Run the script and `run` one after another, print the seconds of both, and return 1 if `run` is the slower."""
+    import overhead
+
+    names = ("math", "logic", "science", "code", "puzzle")[:k]
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        parts = pairs_by_hand(folder, names, train_limit, eval_limit)
+        trainings = sum("train" in part for part in parts)
+        naive, burnt = overhead.timed([overhead.script(folder, parts)], folder)
+        run = [sys.executable, "-m", "xferbench.cli", "run", "--source", ",".join(names), "--target", ",".join(names)]
+        run += ["--scorer", "", "--trainer", overhead.SETTINGS, "--jobs", "1", "--seeds", "0", "--out", "runs"]
+        run += ["--train-limit", str(train_limit), "--eval-limit", str(eval_limit)]
+        mine, spent = overhead.timed([run], folder)
+        kinds = Counter(path.name.partition("-")[0] for path in (folder / "runs" / "steps").iterdir())
+    print(f"{k} x {k} of mini, six conditions, one seed   trainings  evaluations  seconds     cpu")
+    print(f"  a script for each pair {trainings:>27} {len(parts) - trainings:>12} {naive:8.1f} {burnt:7.1f}")
+    print(f"  xferbench run {kinds['train']:>36} {kinds['evaluate']:>12} {mine:8.1f} {spent:7.1f}")
+    print(f"run takes {mine / naive:.2f} of the time")
+    return int(mine >= naive)
 
 
 def large(steps: int) -> tuple[int, float, float, float]:
@@ -74,7 +133,12 @@ def main() -> int:
     parser.add_argument("--k", type=int, default=5)
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--large", type=int, default=10000)
+    parser.add_argument("--clock", type=int, default=0, metavar="K", help="train and measure K x K for real")
+    parser.add_argument("--train-limit", type=int, default=64)
+    parser.add_argument("--eval-limit", type=int, default=16)
     asked = parser.parse_args()
+    if asked.clock:
+        return clock(asked.clock, asked.train_limit, asked.eval_limit)
     import os
 
     import faults

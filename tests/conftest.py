@@ -1,5 +1,6 @@
 """What the tests share: tiny models made on the spot, a small third-party world, the command line as a user runs it."""
 
+import contextlib
 import gzip
 import importlib
 import json
@@ -66,21 +67,29 @@ def world(tmp_path_factory, llama):
     return SimpleNamespace(folder=folder, model=llama, env=env)
 
 
-@pytest.fixture
-def inside(world, monkeypatch):
-    """The same world inside this process, for tests that call the harness as a library."""
+@contextlib.contextmanager
+def within(world, plugins=WORLD_PLUGINS):
+    """The world inside this process, with the plugins that are named ("": all); its catalog."""
     from xferbench import catalog
 
-    for key, value in world.env.items():
-        if key != "PYTHONPATH":
-            monkeypatch.setenv(key, value)
-    monkeypatch.syspath_prepend(str(world.folder))
-    importlib.invalidate_caches()
-    catalog.load.cache_clear()
-    yield catalog.load()
+    with pytest.MonkeyPatch.context() as patch:
+        for key, value in {**world.env, "XFERBENCH_PLUGINS": plugins}.items():
+            if key != "PYTHONPATH":
+                patch.setenv(key, value)
+        patch.syspath_prepend(str(world.folder))
+        importlib.invalidate_caches()
+        catalog.load.cache_clear()
+        yield catalog.load()
     catalog.load.cache_clear()
     for name in ("tiny_world", "tiny_items"):
         sys.modules.pop(name, None)
+
+
+@pytest.fixture
+def inside(world):
+    """The same world inside this process, for tests that call the harness as a library."""
+    with within(world) as catalog:
+        yield catalog
 
 
 @pytest.fixture(scope="session")
@@ -162,6 +171,11 @@ def hub():
     if not (folder / "openai" / "gsm8k").is_dir():
         pytest.skip("no folder of public data: set XFERBENCH_TEST_HUB to one laid out as on the hub")
     return folder
+
+
+def printed(done):
+    """The object that a command printed in this process, where a library's own words may stand before it."""
+    return json.loads(done.stdout[done.stdout.index("{\n") :])
 
 
 def kept(folder):

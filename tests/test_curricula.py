@@ -121,6 +121,14 @@ def test_what_each_budget_draws(inside):
         "letters:0.75+picks:0.25": [[12, 4]],
         "letters>picks>letters": [[12], [12], [12]],
     }
+    counted = planned(inside, curriculum=MIXES, train_limit=12, trainer="sft:max_steps=6")
+    assert {name: [steps for _, steps in stages] for name, stages in sizes(counted, steps=True).items()} == {
+        "letters": [6],
+        "letters>picks": [6, 6],
+        "letters+picks": [12],
+        "letters:0.75+picks:0.25": [8],
+        "letters>picks>letters": [6, 6, 6],
+    }
     matched = planned(inside, curriculum=MIXES, train_limit=12, budget="matched_steps", trainer="sft:max_steps=6")
     assert matched.budget == {"name": "matched_steps", "total": 12, "unit": "examples"}
     found = sizes(matched, steps=True)

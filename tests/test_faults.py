@@ -42,7 +42,7 @@ def wrongs(feather, tmp_path_factory):
         "--jobs",
         "4",
         "--step-timeout",
-        "8",
+        "5",
     ]
     done = subprocess.run(
         [*line, "--json"], env=environment(env), cwd=folder, capture_output=True, text=True, timeout=400
@@ -68,7 +68,7 @@ def test_each_failure_is_told_in_its_own_line(wrongs):
     assert why[0] == "RuntimeError: the quill broke"
     assert why[1] == "SystemExit: 5"
     assert why[2].startswith("the process that ran it died (killed, or out of memory; its process ended with 7)")
-    assert why[3] == "took longer than 8 s, 2 times; its log.txt says where it was"
+    assert why[3] == "took longer than 5 s, 2 times; its log.txt says where it was"
     assert why[5].startswith("a file grew beyond what this process may write")
 
 
@@ -82,7 +82,7 @@ def test_what_died_or_hung_was_tried_twice_and_what_raised_once(wrongs):
 def test_the_log_of_a_step_that_hung_says_where(wrongs):
     folder, _, _ = wrongs
     logs = [path.read_text() for path in folder.glob("runs/steps/train-*/log.txt")]
-    assert any("Timeout (0:00:08)!" in text and "in hang" in text for text in logs)
+    assert any("Timeout (0:00:05)!" in text and "in hang" in text for text in logs)
 
 
 @pytest.fixture(scope="module")
@@ -129,7 +129,8 @@ def test_two_runs_of_one_experiment_share_the_work_after_it(preempted, feather, 
 def test_random_kills_leave_no_trace():
     """The long form is benchmarks/faults.py itself."""
     line = [sys.executable, str(ROOT / "benchmarks" / "faults.py"), "--kills", "3", "--seed", "1"]
-    done = subprocess.run(line, capture_output=True, text=True, env=environment(), timeout=600)
+    env = {**environment(), "FEATHER_SECONDS": "0.1"}
+    done = subprocess.run(line, capture_output=True, text=True, env=env, timeout=600)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "as in the undisturbed run: True" in done.stdout
 

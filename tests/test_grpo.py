@@ -46,6 +46,13 @@ def test_the_log_ends_with_what_was_spent(trained):
     assert any("unended" in row for row in curve(trained[0]))
 
 
+def test_what_it_leaves_on_the_disk_is_foretold(trained, llama):
+    from safetensors.torch import load_file
+
+    weights = load_file(f"{trained[1].adapter}/adapter_model.safetensors")
+    assert GRPO(**QUICK).checkpoint_bytes(llama) == sum(one.nbytes for one in weights.values())
+
+
 def test_the_same_seed_gives_the_same_bytes(trained, llama, tmp_path):
     again = GRPO(**QUICK).train(Checkpoint(str(llama)), EXAMPLES, lower, tmp_path, seed=3)
     first, second = (f"{made.adapter}/adapter_model.safetensors" for made in (trained[1], again))

@@ -8,9 +8,12 @@ import warnings
 import pytest
 import torch
 import yaml
+from click.testing import CliRunner
+from conftest import printed, within
 from safetensors.torch import load_file, save_file
 
 from xferbench import UsageError
+from xferbench.cli import main
 from xferbench.experiment import from_mapping
 from xferbench.plan import make
 from xferbench.steps import Train
@@ -78,17 +81,19 @@ def poisoned(llama, tmp_path_factory):
 
 
 def test_examples_without_a_finite_gradient_are_named_and_null_and_the_run_goes_on(
-    poisoned, world, xferbench, tmp_path
+    poisoned, world, monkeypatch, tmp_path
 ):
     asked = {**ASKED, "model": str(poisoned), "conditions": ["baseline"], "seeds": [0], "score_at": "baseline"}
-    asked |= {"scorer": ["dot", "cosine", "length"], "train_limit": 25}
+    asked |= {"scorer": ["dot", "cosine", "cosine:level=domain", "length"], "train_limit": 25}
     (tmp_path / "asked.yaml").write_text(yaml.safe_dump(asked))
-    env = {**world.env, "XFERBENCH_PLUGINS": "tiny,sft,local,baselines,gradients"}
-    done = xferbench("run", "asked.yaml", "--json", "--out", "runs", "--executor", "inline", env=env, cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
-    found = json.loads(done.stdout)
+    monkeypatch.chdir(tmp_path)
+    with within(world, "tiny,sft,local,baselines,gradients"):
+        done = CliRunner().invoke(main, ["run", "asked.yaml", "--json", "--out", "runs", "--executor", "inline"])
+    assert done.exit_code == 0, done.stderr
+    found = printed(done)
     assert not found["not_done"]
     by_name = {row["scorer"]: row for row in found["attribution"]}
+    assert list(by_name) == asked["scorer"]  # two variants of one scorer are told apart
     for name, null in (("dot", 2), ("cosine", 2), ("length", 0)):
         row = by_name[name]
         assert (row["n"], row["null"]) == (25, null)

@@ -12,12 +12,15 @@ import yaml
 from click.testing import CliRunner
 
 from xferbench.cli import main
+from xferbench.errors import VerificationError
 from xferbench.leaderboard.board import findings, read_board
 from xferbench.leaderboard.entry import plain, render, seal
+from xferbench.leaderboard.itemfile import unpack
 from xferbench.leaderboard.record import badges, read_record, write_record
 from xferbench.leaderboard.rules import read_rules, write_rules
 from xferbench.leaderboard.show import ranked
 from xferbench.leaderboard.synthetic import World, make, put
+from xferbench.leaderboard.text import gunzip
 from xferbench.leaderboard.verify import verify
 
 WORLD = World(sources=2, targets=2, items=30, resamples=50)
@@ -238,12 +241,16 @@ def test_the_same_scores_by_the_same_submitter_are_a_duplicate(board):
     assert "says the same, by the same submitter" in str(faults[0])
 
 
-def test_ranks_are_ties_where_intervals_do_not_separate():
-    def gain(low, high):
-        return {"value": None if low is None else (low + high) / 2, "low": low, "high": high}
-
-    gains = [gain(0.30, 0.40), gain(0.10, 0.20), gain(0.15, 0.31), gain(None, None), gain(-0.2, -0.1)]
-    assert ranked(gains) == ["1-2", "2-3", "1-3", ".", "4"]
+def test_ranks_are_ties_where_the_difference_is_not_significant():
+    """By the normal interval of each difference, each at Holm's level, worked out by hand."""
+    gains, noise = [0.30, 0.26, 0.10, None, -0.2], (0.0, 0.0004)
+    assert ranked(gains, [noise] * 5, 10**7, 10**7) == [(1, 2), (1, 2), (3, 3), None, (4, 4)]
+    # 0.04 is 1.41 standard errors of a difference; with a tenth of the variance it is 4.5, and separates.
+    sure = [(0.0, 0.00004)] * 5
+    assert ranked(gains, sure, 10**7, 10**7) == [(1, 1), (2, 2), (3, 3), None, (4, 4)]
+    unknown = [*sure[:4], (float("nan"), float("nan"))]
+    assert ranked(gains, unknown, 10**7, 10**7)[4] == (1, 4)
+    assert ranked([0.1] * 501, [noise] * 501, 2, 99) == [None] * 501
 
 
 def test_show_filters_and_sorts(board):
@@ -326,3 +333,25 @@ def test_every_board_that_we_publish_holds(root):
     faults, count = verify(root)
     assert [str(fault) for fault in faults] == []
     assert count > 0
+
+
+def test_a_gzip_bomb_stops_at_the_limit_and_other_packings_are_refused():
+    data = gzip.compress(b"0" * 70_000_000, 9)
+    assert len(data) < 100_000
+    with pytest.raises(VerificationError, match="unpacks to more than 64000000 bytes"):
+        unpack(data)
+    line = b'{"id": "a", "prompt": "0123456789abcdef", "scores": {"baseline": 1.0}}\n'
+    whole_file = gzip.compress(line, mtime=0)
+    assert unpack(whole_file).scores.shape == (1, 1)
+    for wrong in (b"", b"x", line, whole_file + whole_file, whole_file + b"tail", whole_file[:-3]):
+        with pytest.raises(VerificationError):
+            gunzip(wrong, 1000)
+    for text in (
+        b"", b"[]\n", line + line, line.replace(b"1.0", b"NaN"), line.replace(b"1.0", b'"1"'),
+        line.replace(b"a", b"../a"),
+        line.replace(b'"id"', b'"text": "a whole question", "id"'),
+        line + line.replace(b'"a"', b'"b"').replace(b"baseline", b"x"),
+        line.replace(b"0123456789abcdef", b"What is two and two?"), b"{" * 5000,
+    ):  # fmt: skip
+        with pytest.raises(VerificationError):
+            unpack(gzip.compress(text))

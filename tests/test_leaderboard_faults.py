@@ -18,9 +18,7 @@ from xferbench.errors import VerificationError
 from xferbench.leaderboard.board import read_board
 from xferbench.leaderboard.check import form
 from xferbench.leaderboard.entry import render, seal
-from xferbench.leaderboard.itemfile import unpack
 from xferbench.leaderboard.synthetic import World, make
-from xferbench.leaderboard.text import gunzip
 from xferbench.leaderboard.verify import verify
 
 CORRUPTIONS = 260
@@ -302,10 +300,6 @@ def test_a_value_of_the_wrong_type_is_refused_in_one_line_naming_the_field(whole
     assert found
 
 
-def bomb():
-    return gzip.compress(b"0" * 70_000_000, 9)
-
-
 def raw(row, old, new):
     text = render(row)
     assert old in text
@@ -360,28 +354,6 @@ def test_files_that_are_no_files_of_a_board_are_refused(board, tmp_path):
     assert "is a link" in faults[str(file.relative_to(board.root))]
     assert "not yours" not in "".join(faults.values())
     assert name in faults
-
-
-def test_a_gzip_bomb_stops_at_the_limit_and_other_packings_are_refused(whole):
-    data = bomb()
-    assert len(data) < 100_000
-    with pytest.raises(VerificationError, match="unpacks to more than 64000000 bytes"):
-        unpack(data)
-    line = b'{"id": "a", "prompt": "0123456789abcdef", "scores": {"baseline": 1.0}}\n'
-    whole_file = gzip.compress(line, mtime=0)
-    assert unpack(whole_file).scores.shape == (1, 1)
-    for wrong in (b"", b"x", line, whole_file + whole_file, whole_file + b"tail", whole_file[:-3]):
-        with pytest.raises(VerificationError):
-            gunzip(wrong, 1000)
-    for text in (
-        b"", b"[]\n", line + line, line.replace(b"1.0", b"NaN"), line.replace(b"1.0", b'"1"'),
-        line.replace(b"a", b"../a"),
-        line.replace(b'"id"', b'"text": "a whole question", "id"'),
-        line + line.replace(b'"a"', b'"b"').replace(b"baseline", b"x"),
-        line.replace(b"0123456789abcdef", b"What is two and two?"), b"{" * 5000,
-    ):  # fmt: skip
-        with pytest.raises(VerificationError):
-            unpack(gzip.compress(text))
 
 
 def test_huge_files_are_not_read_to_the_end(board):

@@ -89,6 +89,14 @@ def test_generations_score_item_by_item_as_lm_evals_own(model, yaml, tmp_path):
     assert (ours.metric, ours.n) == ("exact_match", 4)
 
 
+def test_a_process_loads_a_task_once_and_again_when_its_file_has_changed(yaml):
+    target = yaml(GENERATE)
+    first = target._build()
+    assert target._build() is first
+    assert dataclasses.replace(target, num_fewshot=1)._build() is not first
+    assert yaml(GENERATE.replace("odd or even?", "even or odd?"))._build() is not first
+
+
 def test_the_standard_error_is_that_of_the_mean_of_the_items(plain, pick):
     found = pick.measure(plain, None)
     scores = [item.score for item in found.items]

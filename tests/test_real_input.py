@@ -1,16 +1,17 @@
 """Public data as it is: GSM8K and PubMedQA from a folder laid out as on the hub, with models of two architectures."""
 
-import json
-
 import jsonschema
 import pytest
-from conftest import TEMPLATE, make_model
+from click.testing import CliRunner
+from conftest import TEMPLATE, make_model, printed, within
 
 from xferbench import catalog
 from xferbench.analyse.schema import SCHEMA
+from xferbench.cli import main
 
 SMALL = ("--trainer", "sft:max_steps=2,batch_size=2,learning_rate=1e-3,max_length=1024", "--train-limit", "8")
-SMALL += ("--eval-limit", "4", "--seeds", "0", "--conditions", "transfer", "--scorer", "vocabulary", "--jobs", "1")
+SMALL += ("--eval-limit", "4", "--seeds", "0", "--conditions", "transfer", "--scorer", "vocabulary")
+SMALL += ("--executor", "inline")
 
 
 @pytest.fixture
@@ -19,6 +20,14 @@ def inside_hub(hub, monkeypatch):
     catalog.load.cache_clear()
     yield catalog.load()
     catalog.load.cache_clear()
+
+
+@pytest.fixture
+def run(hub, world, monkeypatch, tmp_path):
+    """Do `xferbench run` beside the data, with all plugins and in this very process, which loads the libraries once."""
+    monkeypatch.chdir(hub)
+    with within(world, ""):
+        yield lambda *asked: CliRunner().invoke(main, ["run", *map(str, asked), "--out", str(tmp_path / "runs")])
 
 
 @pytest.fixture
@@ -81,12 +90,11 @@ def test_the_target_pubmedqa_has_the_official_500(inside_hub, llama):
 @pytest.mark.parametrize(
     ("architecture", "template"), [("llama", None), ("qwen2", TEMPLATE), ("gpt2", None)], ids=["llama", "qwen2", "gpt2"]
 )
-def test_gsm8k_to_pubmedqa_with_any_architecture(hub, xferbench, tmp_path, architecture, template):
+def test_gsm8k_to_pubmedqa_with_any_architecture(run, tmp_path, architecture, template):
     model = make_model(tmp_path / "model", architecture, template, context=4096)
-    asked = ("--source", "gsm8k", "--target", "pubmedqa", "--model", model, "--out", tmp_path / "runs")
-    done = xferbench("run", *asked, *SMALL, "--json", cwd=hub)
-    assert done.returncode == 0, done.stderr
-    found = json.loads(done.stdout)
+    done = run("--source", "gsm8k", "--target", "pubmedqa", "--model", model, *SMALL, "--json")
+    assert done.exit_code == 0, done.stderr
+    found = printed(done)
     jsonschema.validate(found, SCHEMA)
     cells = {cell["condition"]: cell for cell in found["cells"]}
     assert {name: (cell["n"], cell["metric"]) for name, cell in cells.items()} == {
@@ -96,30 +104,20 @@ def test_gsm8k_to_pubmedqa_with_any_architecture(hub, xferbench, tmp_path, archi
     assert found["model"]["name"] == str(model)
 
 
-def test_a_stock_task_is_a_target_by_its_own_name(hub, xferbench, tmp_path):
+def test_a_stock_task_is_a_target_by_its_own_name(run, tmp_path):
     model = make_model(tmp_path / "model", "llama", context=2048)
-    asked = (
-        "--source",
-        "gsm8k",
-        "--target",
-        "lmeval:gsm8k:num_fewshot=0",
-        "--model",
-        model,
-        "--out",
-        tmp_path / "runs",
-    )
-    done = xferbench("run", *asked, *SMALL, "--eval-limit", "2", "--json", cwd=hub)
-    assert done.returncode == 0, done.stderr
-    found = json.loads(done.stdout)
+    asked = ("--source", "gsm8k", "--target", "lmeval:gsm8k:num_fewshot=0", "--model", model, *SMALL)
+    done = run(*asked, "--eval-limit", "2", "--json")
+    assert done.exit_code == 0, done.stderr
+    found = printed(done)
     assert {cell["target"] for cell in found["cells"]} == {"lmeval:gsm8k:num_fewshot=0"}
     assert {(cell["n"], cell["metric"]) for cell in found["cells"]} == {(2, "exact_match")}
 
 
-def test_a_model_with_too_short_a_context_is_refused_before_training(hub, xferbench, tmp_path):
+def test_a_model_with_too_short_a_context_is_refused_before_training(run, tmp_path):
     model = make_model(tmp_path / "model", "llama", context=128)
-    asked = ("--source", "gsm8k", "--target", "pubmedqa", "--model", model, "--out", tmp_path / "runs")
-    done = xferbench("run", *asked, *SMALL, cwd=hub)
-    assert done.returncode == 2
+    done = run("--source", "gsm8k", "--target", "pubmedqa", "--model", model, *SMALL)
+    assert done.exit_code == 2
     assert "requests need up to" in done.stderr
     assert "the model takes 128" in done.stderr
     assert not list(tmp_path.rglob("step.json"))

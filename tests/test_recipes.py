@@ -3,20 +3,24 @@
 import json
 
 import pytest
+from click.testing import CliRunner
+from conftest import WORLD_PLUGINS, printed, within
+
+from xferbench.cli import main
 
 QUICK = "steps=2,k=2,batch_size=4,max_completion=3"
 RECIPES = ("sft:max_steps=2", f"grpo:{QUICK}", f"sft:max_steps=2>grpo:{QUICK}")
 
 
 @pytest.fixture(scope="module")
-def done(world, xferbench, tmp_path_factory):
-    out = tmp_path_factory.mktemp("recipes")
-    env = {**world.env, "XFERBENCH_PLUGINS": f"{world.env['XFERBENCH_PLUGINS']},grpo"}
+def done(world, tmp_path_factory):
+    out = tmp_path_factory.mktemp("recipes") / "runs"
     asked = ("run", "--suite", "tiny", "--source", "even", "--target", "quick", "--scorer", "", "--json")
-    more = ("--trainer", ",".join(RECIPES), "--seeds", "0,1", "--conditions", "transfer", "--jobs", "1")
-    found = xferbench(*asked, *more, "--out", "runs", env=env, cwd=out)
-    assert found.returncode == 0, found.stderr
-    return json.loads(found.stdout), out / "runs"
+    more = ("--trainer", ",".join(RECIPES), "--seeds", "0,1", "--conditions", "transfer", "--executor", "inline")
+    with within(world, f"{WORLD_PLUGINS},grpo"):
+        found = CliRunner().invoke(main, [*asked, *more, "--out", str(out)])
+    assert found.exit_code == 0, found.stderr
+    return printed(found), out
 
 
 def test_every_recipe_is_measured_and_every_two_are_compared(done):

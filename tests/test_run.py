@@ -15,7 +15,7 @@ from xferbench.experiment import CONDITIONS
 
 FULL = ("run", "--suite", "tiny", "--source", "letters", "--target", "pick", "--seeds", "0,1", "--jobs", "1")
 FULL += ("--scorer", "random,vocabulary", "--json")
-LIGHT = ("run", "--suite", "tiny", "--source", "letters", "--target", "quick", "--scorer", "", "--json")
+LIGHT = ("run", "--suite", "feather", "--source", "f/d0", "--target", "f/t1", "--scorer", "", "--json")
 
 
 @pytest.fixture(scope="module")
@@ -137,11 +137,11 @@ def test_status_says_that_all_is_done(whole, world, xferbench):
     assert json.loads(done.stdout)["counts"] == {"done": 23, "running": 0, "failed": 0, "interrupted": 0, "waiting": 0}
 
 
-# Small runs inside this process, with an executor of the plugin's.
+# Small runs of the feather world inside this process.
 
 
 @pytest.fixture
-def ask(inside, tmp_path, monkeypatch):
+def ask(light, tmp_path, monkeypatch):
     """Ask the command line inside this process; steps go to runs/ in a folder of the test."""
     from xferbench.cli import main
 
@@ -158,13 +158,13 @@ def steps_of(shown):
     return json.loads(shown.stdout)["steps"]
 
 
-INLINE = (*LIGHT, "--executor", "inline", "--trainer", "nudge", "--seeds", "0,1")
+INLINE = (*LIGHT, "--executor", "inline", "--jobs", "1", "--trainer", "quill", "--seeds", "0,1")
 
 
 def test_another_target_trains_nothing_new(ask, tmp_path):
     assert ask(*INLINE).exit_code == 0
     before = kept(tmp_path / "runs")
-    shown = ask(*INLINE, "--target", "quick,quiz")
+    shown = ask(*INLINE, "--target", "f/t1,f/twin")
     assert shown.exit_code == 0, shown.stderr
     new = set(kept(tmp_path / "runs")) - set(before)
     assert kinds(new) == {"evaluate": 11}
@@ -174,7 +174,7 @@ def test_another_target_trains_nothing_new(ask, tmp_path):
 def test_another_source_measures_the_baseline_and_direct_no_second_time(ask, tmp_path):
     assert ask(*INLINE).exit_code == 0
     before = set(kept(tmp_path / "runs"))
-    assert ask(*INLINE, "--source", "picks", "--conditions", "transfer,direct").exit_code == 0
+    assert ask(*INLINE, "--source", "f/d1", "--conditions", "transfer,direct").exit_code == 0
     assert set(kept(tmp_path / "runs")) == before
 
 
@@ -189,44 +189,41 @@ def test_a_dry_run_shows_the_steps_and_does_nothing(ask, tmp_path):
 
 def test_what_a_step_needs_comes_before_it(ask):
     titles = [step["title"] for step in steps_of(ask(*INLINE, "--dry-run"))]
-    assert titles.index("train tiny/letters by nudge, seed 1") < titles.index(
-        "train tiny/letters>tiny/picks by nudge, seed 1"
-    )
+    assert titles.index("train f/d0 by quill, seed 1") < titles.index("train f/d0>f/d1 by quill, seed 1")
 
 
 def test_conditions_that_do_not_exist_are_left_out_with_a_note(ask):
-    shown = ask(*INLINE, "--source", "picks", "--dry-run")
+    shown = ask(*INLINE, "--source", "f/d1", "--dry-run")
     notes = json.loads(shown.stdout)["notes"]
-    assert notes == ["tiny/picks is what DIRECT trains on for tiny/quick: sequential and joint are left out"]
+    assert notes == ["f/d1 is what DIRECT trains on for f/t1: sequential and joint are left out"]
 
 
 def test_a_step_that_fails_is_named_the_rest_is_done_and_it_is_done_when_mended(ask, tmp_path, monkeypatch):
-    fragile = (*INLINE, "--trainer", "fragile")
-    monkeypatch.setenv("TINY_RAISE", "1")
-    shown = ask(*fragile)
+    monkeypatch.setenv("FEATHER_WRONG", "raises:1")
+    shown = ask(*INLINE)
     assert shown.exit_code == 1
     found = json.loads(shown.stdout)
     jsonschema.validate(found, SCHEMA)
     assert {cell["seed"] for cell in found["cells"]} == {None, 0}
     why = {row["step"]: row["why"] for row in found["not_done"]}
     assert kinds(why) == {"train": 5, "evaluate": 5}
-    assert any(text == "RuntimeError: the fragile trainer broke" for text in why.values())
-    assert all("the fragile trainer broke" in text for text in why.values())
-    assert "not done: train tiny/letters by fragile, seed 1: RuntimeError: the fragile trainer broke" in shown.stderr
+    assert any(text == "RuntimeError: the quill broke" for text in why.values())
+    assert all("the quill broke" in text for text in why.values())
+    assert "not done: train f/d0 by quill, seed 1: RuntimeError: the quill broke" in shown.stderr
     before = kept(tmp_path / "runs")
-    monkeypatch.delenv("TINY_RAISE")
-    mended = ask(*fragile)
+    monkeypatch.delenv("FEATHER_WRONG")
+    mended = ask(*INLINE)
     assert mended.exit_code == 0, mended.stderr
     assert {cell["seed"] for cell in json.loads(mended.stdout)["cells"]} == {None, 0, 1}
     assert {step: kept(tmp_path / "runs")[step] for step in before} == before
 
 
 def test_status_says_which_step_failed_and_why(ask, monkeypatch):
-    monkeypatch.setenv("TINY_RAISE", "0")
-    assert ask(*INLINE, "--trainer", "fragile", "--seeds", "0", "--conditions", "transfer").exit_code == 1
+    monkeypatch.setenv("FEATHER_WRONG", "raises:0")
+    assert ask(*INLINE, "--seeds", "0", "--conditions", "transfer").exit_code == 1
     shown = ask("status", "runs")
     assert "1 failed" in shown.stdout
-    assert "the fragile trainer broke" in shown.stdout
+    assert "the quill broke" in shown.stdout
 
 
 def test_a_truncated_result_is_done_again_and_comes_out_the_same(ask, tmp_path):
@@ -245,7 +242,7 @@ def values(shown):
 def test_a_flag_goes_before_the_environment_before_the_yaml_before_the_default(ask, tmp_path):
     """Told by the seeds: how many trainings are planned."""
     (tmp_path / "asked.yaml").write_text(
-        "source: letters\ntarget: quick\nsuite: tiny\nconditions: transfer\nseeds: [7]\n"
+        "source: f/d0\ntarget: f/t1\nsuite: feather\ntrainer: quill\nconditions: transfer\nseeds: [7]\n"
     )
 
     def trained(*arguments, env=None):
@@ -256,12 +253,13 @@ def test_a_flag_goes_before_the_environment_before_the_yaml_before_the_default(a
     assert trained() == ["7"]
     assert trained(env=env) == ["4", "5"]
     assert trained("--seeds", "1", env=env) == ["1"]
-    (tmp_path / "asked.yaml").write_text("source: letters\ntarget: quick\nsuite: tiny\nconditions: transfer\n")
+    asked = (tmp_path / "asked.yaml").read_text()
+    (tmp_path / "asked.yaml").write_text(asked.replace("seeds: [7]\n", ""))
     assert trained() == ["0", "1", "2"]
 
 
 def test_a_flag_may_mend_what_is_wrong_in_the_yaml_only_if_it_can_be_read(ask, tmp_path):
-    (tmp_path / "asked.yaml").write_text("source: letters\ntarget: quick\nsuite: tiny\nseed: [7]\n")
+    (tmp_path / "asked.yaml").write_text("source: f/d0\ntarget: f/t1\nsuite: feather\nseed: [7]\n")
     shown = ask("run", "asked.yaml", "--dry-run")
     assert shown.exit_code == 2
     assert "asked.yaml: unknown key 'seed'; did you mean 'seeds'?" in shown.stderr

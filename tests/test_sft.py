@@ -12,6 +12,7 @@ from safetensors.torch import load_file
 
 from xferbench import Checkpoint, DataError, Example, StepError, UsageError, encode, load
 from xferbench.evaluate import check_changed
+from xferbench.tiny import make_model
 from xferbench.train import train
 from xferbench_sft import SFT
 
@@ -28,6 +29,11 @@ def fitted(settings, model, out, seed=0, examples=EXAMPLES):
     start = model if isinstance(model, Checkpoint) else Checkpoint(str(model))
     out.mkdir(parents=True, exist_ok=True)
     return train(settings, start, examples, None, out, seed)
+
+
+def stored(folder):
+    """Bytes of all tensors in the weight files of a folder."""
+    return sum(tensor.nbytes for path in Path(folder).glob("*.safetensors") for tensor in load_file(path).values())
 
 
 def likelihood(checkpoint):
@@ -98,8 +104,22 @@ def test_full_fine_tuning_saves_a_model_that_stands_alone(architecture, request,
     assert made.adapter is None
     assert Path(made.base).is_relative_to(tmp_path)
     check_changed(load(made), str(base))
+    assert dataclasses.replace(QUICK, lora=False).checkpoint_bytes(base) == stored(made.base)
     again = load(made)
     assert again.tokenizer.chat_template == load(Checkpoint(str(base))).tokenizer.chat_template
+
+
+def test_what_an_adapter_takes_on_the_disk_is_foretold(first, llama, tmp_path):
+    from peft import LoraConfig, get_peft_model
+
+    assert QUICK.checkpoint_bytes(llama) == stored(first[0].adapter)
+    assert dataclasses.replace(QUICK, save_checkpoints=3).checkpoint_bytes(llama) == 3 * stored(first[0].adapter)
+    gpt2 = make_model(tmp_path / "gpt2", "gpt2")
+    for chosen in ("all-linear", "c_attn|mlp.c_proj"):
+        modules = chosen if chosen == "all-linear" else chosen.split("|")
+        network = get_peft_model(load(Checkpoint(str(gpt2))).network, LoraConfig(r=4, target_modules=modules))
+        numbers = sum(one.numel() for name, one in network.named_parameters() if "lora_" in name)
+        assert dataclasses.replace(QUICK, target_modules=chosen).checkpoint_bytes(gpt2) == 4 * numbers
 
 
 def test_full_fine_tuning_after_an_adapter_takes_the_adapter_in(first, tmp_path):
@@ -117,6 +137,9 @@ def test_the_state_of_adam_is_kept_on_request_and_less_can_read_it(llama, tmp_pa
 
     made, _ = fitted(dataclasses.replace(QUICK, save_optimizer=True), llama, tmp_path)
     saved = torch.load(Path(made.adapter) / "optimizer.pt", weights_only=True)
+    moments = sum(one[key].nbytes for one in saved["state"].values() for key in ("exp_avg", "exp_avg_sq"))
+    foretold = dataclasses.replace(QUICK, save_optimizer=True).checkpoint_bytes(llama)
+    assert foretold == stored(made.adapter) + moments
     names = [name for group in saved["param_groups"] for name in group["param_names"]]
     assert names
     assert all("lora_" in name for name in names)

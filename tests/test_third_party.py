@@ -101,7 +101,8 @@ def test_a_broken_one_beside_it_is_named_with_version_and_cause(fresh):
 def test_it_is_run_from_the_command_line(fresh, world):
     env = {**world.env, "XFERBENCH_PLUGINS": "haiku,wrong,tiny,local"}
     asked = ("--suite", "tiny", "--source", "haiku", "--target", "quick", "--conditions", "transfer", "--scorer", "")
-    done = fresh.run("run", *asked, "--trainer", "nudge", "--train-limit", 1, "--seeds", "0", "--json", env=env)
+    rest = ("--trainer", "nudge", "--train-limit", 1, "--seeds", "0", "--executor", "inline")
+    done = fresh.run("run", *asked, *rest, "--json", env=env)
     assert done.returncode == 0, done.stderr
     cells = {cell["condition"]: cell for cell in json.loads(done.stdout)["cells"]}
     assert cells["transfer"]["source"] == "haiku"
@@ -125,7 +126,7 @@ def test_a_new_plugin_of_each_kind_keeps_the_contract_as_it_was_written(fresh, w
 def test_new_plugins_of_all_kinds_take_part_in_one_run(fresh, world):
     env = {**world.env, "XFERBENCH_PLUGINS": ",".join(["tiny", *(f"my-{kind}" for kind in KINDS)])}
     asked = ("--source", "my-domain", "--target", "my-target", "--trainer", "my-trainer", "--scorer", "my-scorer")
-    rest = ("--suite", "tiny", "--executor", "my-executor", "--conditions", "transfer", "--seeds", "0")
+    rest = ("--suite", "tiny", "--executor", "my-executor", "--conditions", "transfer", "--seeds", "0", "--jobs", "1")
     limits = ("--train-limit", 8, "--eval-limit", 20, "--query-limit", 4, "--out", "all-kinds")
     done = fresh.run("run", *asked, *rest, *limits, "--json", env=env)
     assert done.returncode == 0, done.stderr
@@ -139,10 +140,11 @@ def test_the_check_of_a_plugin_that_breaks_the_contract_says_where(fresh):
     folder = new("liar", "domain", fresh.folder)
     module = folder / "xferbench_liar" / "__init__.py"
     text = module.read_text().replace("float(completion.strip() == example.answer)", "2.0")
-    module.write_text(text.replace('f"liar-{number}"', '"liar"'))
+    module.write_text(text.replace('f"liar-{number}"', '"liar"').replace("XFERBENCH_API = 1\n", "import torch\n"))
     done = fresh.run("plugins", "check", folder, "--json")
     assert done.returncode == 3, done.stderr
     failed = {row["check"]: row["note"] for row in json.loads(done.stdout) if row["state"] == "FAIL"}
+    assert failed.pop("imports nothing heavy").startswith("imports torch")
     assert failed == {
         "examples are examples": "two examples have one id",
         "the reward tells right from wrong": "no example's own answer is given 1",
@@ -153,7 +155,6 @@ def test_the_check_of_a_plugin_that_breaks_the_contract_says_where(fresh):
     ("source", "said"),
     [
         ("XFERBENCH_API = 99\n", "made for plugin API 99; this xferbench speaks 1"),
-        ("import torch\n", "imports torch, transformers at its top"),
         ("import no_such_thing\n", "No module named 'no_such_thing'"),
     ],
 )
@@ -163,7 +164,7 @@ def test_the_check_names_what_is_wrong_with_a_whole_plugin(fresh, source, said):
     module.write_text(module.read_text().replace("XFERBENCH_API = 1\n", source))
     done = fresh.run("plugins", "check", folder)
     assert done.returncode == 3, done.stderr
-    assert said.split(",")[0] in done.stdout
+    assert said in done.stdout
 
 
 @pytest.mark.parametrize("name", ["My_Plugin", "1st", "a--b", "", "../up", "class", "é", "a b"])

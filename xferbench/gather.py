@@ -38,7 +38,8 @@ def gather(plan: Plan, store: Store, failed: dict[str, str], root: Path) -> Resu
         if store.done(step):
             found = store.result(step)
             _beside(store, root, step.id, "scores")
-            row = {"scorer": step.scorer.name, "target": step.target.name, "source": step.data.domain, "step": step.id}
+            named = {"scorer": plan.scorer(step), "target": step.target.name, "source": step.data.domain}
+            row = {**named, "step": step.id}
             row |= {key: found[key] for key in ("mean", "n", "null", "notes", "queries")}
             if row["mean"] is None:
                 row["reason"] = "no example has a finite score"
@@ -88,8 +89,9 @@ def _subsets(plan: Plan, store: Store) -> list[dict[str, Any]]:
             if store.done(step):
                 scores = _lines(store, step.id)
                 mine = [scores[place] for place in half(len(scores), one.number)]
-                sums[step.scorer.name] = sum(score for score in mine if score is not None)
-                null[step.scorer.name] = mine.count(None)
+                name = plan.scorer(step)
+                sums[name] = sum(score for score in mine if score is not None)
+                null[name] = mine.count(None)
         found = store.result(one.step)
         names = {"source": one.source, "target": one.target, "recipe": one.recipe, "seed": one.seed}
         values = {"number": one.number, "value": found["value"], "stderr": found["stderr"], "n": found["n"]}

@@ -84,13 +84,15 @@ class LmEvalTask:
             else:
                 tokens += len(tokenizer(str(request.args[1]), add_special_tokens=False)["input_ids"])
             longest, over = max(longest, tokens), over + (tokens > context)
-        if not task.instances:
+        count = len(task.instances)
+        task.instances.clear()
+        if not count:
             raise DataError(f"target {self.name} has no items")
         if over:
             shots = task.config.num_fewshot
             fewer = f", or fewer examples in the prompt ({self.name}:num_fewshot=0)" if shots else ""
             raise DataError(
-                f"target {self.name}: {over} of {len(task.instances)} requests need up to {longest} tokens, "
+                f"target {self.name}: {over} of {count} requests need up to {longest} tokens, "
                 f"the model takes {context}: choose a model with a longer context{fewer}"
             )
 
@@ -115,6 +117,7 @@ class LmEvalTask:
                 f"lm-eval returned nothing for {self.name}: it thinks that it is one of several processes"
             )
         (samples,) = found["samples"].values()
+        task.instances.clear()  # the task stays for the next checkpoint, its requests need not
         return self._measurement(samples, task)
 
     def queries(self, limit: int | None) -> Sequence[Example]:
@@ -143,13 +146,16 @@ class LmEvalTask:
         return path if path.suffix in (".yaml", ".yml") else stock()[self.task]
 
     def _build(self) -> Any:
-        """Load the task: the YAML by its path, so that a broken one is an error and not merely absent."""
+        """Load the task: the YAML by its path, so that a broken one is an error and not merely absent.
+
+        A process loads a task and its data once, for all the checkpoints that it measures.
+        """
         path = self._path()
         if not path.is_file():
             raise PluginError(f"target {self.name}: no such task file {path}")
         with _undisturbed():
             try:
-                tasks = _manager().load([str(path)])["tasks"]
+                tasks = _loaded(str(path), self.fingerprint())
             except Exception as error:
                 raise self._cause(error) from error
         if len(tasks) != 1:
@@ -238,6 +244,13 @@ def _manager() -> Any:
     from lm_eval.tasks import TaskManager
 
     return TaskManager(include_defaults=False)
+
+
+@lru_cache(maxsize=32)
+def _loaded(path: str, state: str) -> Mapping[str, Any]:
+    """Load a task file with its data; `state` is the hash of all that decides on it."""
+    found: Mapping[str, Any] = _manager().load([path])["tasks"]
+    return found
 
 
 def _requests(task: Any, tokenizer: Any, limit: int | None) -> None:

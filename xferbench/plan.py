@@ -125,8 +125,9 @@ class Planner:
         unique = {(c.condition, c.recipe, c.source, c.target, c.seed, c.step.id): c for c in cells}
         once = {step.id: step for step in attributions}
         steps = self._ordered([*unique.values(), *subsets], list(once.values()))
+        scorers = tuple((text, self.named("scorer", text)) for text in self.asked.scorer)
         return Plan(self.asked, self.base, steps, tuple(unique.values()), tuple(once.values()), tuple(self.notes),
-                    self.own_domains, self.supply.account(), tuple(subsets))  # fmt: skip
+                    self.own_domains, self.supply.account(), tuple(subsets), scorers)  # fmt: skip
 
     def _cells(self, source: str, text: str, target: Named, label: str, trainers: tuple[Named, ...]) -> list[Planned]:
         found = []
@@ -209,17 +210,24 @@ class Planner:
     def train(self, stages: Stages, trainers: tuple[Named, ...], seed: int | None) -> Train | None:
         """Return the last training of a curriculum; each stage goes on from the one before."""
         step: Train | None = None
-        share = 1.0 if self.asked.budget == "additive" else 1 / max(1, len(stages))
         for stage, data in enumerate(stages):
             # Scorers look at what training on a source alone left, with the first seed.
             scored = stage == 0 and seed == self.asked.seeds[0] and self._is_source(data)
+            share = self._share(data) if self.asked.budget == "additive" else 1 / len(stages)
             for trainer in (*trainers[:-1], self._keeping(trainers[-1]) if scored else trainers[-1]):
                 assert seed is not None
                 step = Train(self.base, step, self._part(trainer, share), data, seed, _versions(TRAINING))
         return step
 
+    def _share(self, data: tuple[Data, ...]) -> float:
+        """Under the additive budget a mix takes as many more steps as it has more examples than one domain alone."""
+        if any(one.chosen for one in data):  # the budget of such a mixture is its own (mix.py)
+            return 1.0
+        alone = [self.supply.data(one.domain).n for one in data]
+        return len(alone) * sum(one.n for one in data) / sum(alone)
+
     def _part(self, trainer: Named, share: float) -> Named:
-        """Under a matched budget, settings that count optimiser steps are divided among the stages."""
+        """Settings that count optimiser steps are taken `share` times: less under a matched budget, more in a mix."""
         counts = getattr(self.catalog.entry("trainer", trainer.name).value, "step_settings", ())
         less = {key: max(1, round(share * value)) for key in counts if (value := trainer.settings[key]) is not None}
         return dataclasses.replace(trainer, settings={**trainer.settings, **less})

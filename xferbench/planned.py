@@ -50,6 +50,12 @@ class Plan:
     budget: Mapping[str, Any]
     """{"name": ..., "total": ..., "unit": "examples" | "tokens"}: what every curriculum learns from, if matched."""
     subsets: tuple[Subset, ...] = ()
+    scorers: tuple[tuple[str, Named], ...] = ()
+    """Each scorer as it was typed: with its settings, which tell two variants of one apart in the rows."""
+
+    def scorer(self, step: Attribute) -> str:
+        """Return what rows call the scorer of a step."""
+        return next((text for text, one in self.scorers if one == step.scorer), step.scorer.name)
 
 
 @dataclass(frozen=True)

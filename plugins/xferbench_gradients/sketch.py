@@ -50,7 +50,8 @@ class Sketch:
             return out
         for places, values in zip(*self._table(sizes, rows.device), strict=True):
             values = values.to(rows.dtype) if weight is None else values * weight
-            out.index_add_(1, places, rows * values)
+            # index_add_ along rows calls a kernel for every column, of which there may be a million.
+            out.scatter_add_(1, places.expand(len(rows), -1), rows * values)
         return out
 
     def _table(self, sizes: Mapping[str, int], device: Any) -> Any:
@@ -63,7 +64,6 @@ class Sketch:
                 numbers = torch.arange(s * size, device=device).view(s, size)
                 drawn.append(hashed(numbers, self._key(block)) % (2 * self.dimensions))
             found = torch.cat(drawn, 1)
-            # index_add_ is several times slower with 32-bit places.
             values = (1 - 2 * (found >= self.dimensions).float()) / s**0.5
             self._tables[known] = found % self.dimensions, values
         return self._tables[known]

@@ -116,6 +116,12 @@ class GRPO:
                 "equal parts"
             )
 
+    def checkpoint_bytes(self, base: Path) -> int:
+        """Return how many bytes one training leaves on the disk."""
+        from xferbench_sft.size import checkpoint_bytes
+
+        return checkpoint_bytes(self, base)
+
     def train(
         self, start: Checkpoint, examples: Sequence[Example], reward: Reward | None, out: Path, seed: int
     ) -> Checkpoint:

@@ -102,6 +102,12 @@ class SFT:
         """The model's own answers are kept or not by the domain's reward."""
         return self.policy == "self"
 
+    def checkpoint_bytes(self, base: Path) -> int:
+        """Return how many bytes one training leaves on the disk."""
+        from xferbench_sft.size import checkpoint_bytes
+
+        return checkpoint_bytes(self, base)
+
     def train(
         self, start: Checkpoint, examples: Sequence[Example], reward: Reward | None, out: Path, seed: int
     ) -> Checkpoint:

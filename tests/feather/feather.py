@@ -121,7 +121,8 @@ def provide_domains() -> list[Domain]:
 
 @hookimpl
 def provide_targets() -> list[Any]:
-    return [Scale(f"f/t{n}", f"f/d{n}") for n in range(COUNT)]
+    twin = Scale("f/twin", "f/d1")  # a second target that the same domain is for
+    return [twin, *(Scale(f"f/t{n}", f"f/d{n}") for n in range(COUNT))]
 
 
 @hookimpl

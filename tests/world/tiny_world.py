@@ -1,10 +1,6 @@
-"""A whole third-party plugin for tests, light enough for a CPU: domains, targets, trainers that fail in every way.
-
-How a trainer fails is said by the environment and not by its settings, so a mended one is the same step.
-"""
+"""A whole third-party plugin for tests, light enough for a CPU: domains, targets, a trainer, an executor, a suite."""
 
 import os
-import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor as Pool
 from concurrent.futures import Future
@@ -96,7 +92,6 @@ class Nudge:
     def train(self, start: Checkpoint, examples: Sequence[Example], reward: Any, out: Path, seed: int) -> Checkpoint:
         import torch
 
-        self.misfortune(out, seed)
         model = load(start)
         noise = torch.Generator().manual_seed(seed + sum(map(ord, "".join(one.id for one in examples))))
         with torch.no_grad():
@@ -106,37 +101,10 @@ class Nudge:
         model.tokenizer.save_pretrained(out / "model")
         return Checkpoint(str(out / "model"))
 
-    def misfortune(self, out: Path, seed: int) -> None:
-        """What may go wrong before this training starts."""
-
-
-@dataclass(frozen=True)
-class Fragile(Nudge):
-    """Raises for the seed in TINY_RAISE, ends its process for the seed in TINY_EXIT, else waits TINY_SLOW seconds."""
-
-    name: ClassVar[str] = "fragile"
-
-    def misfortune(self, out: Path, seed: int) -> None:
-        if os.environ.get("TINY_RAISE") == str(seed):
-            raise RuntimeError("the fragile trainer broke")
-        if os.environ.get("TINY_EXIT") == str(seed):
-            os._exit(3)
-        time.sleep(float(os.environ.get("TINY_SLOW", "0")))
-
-
-@dataclass(frozen=True)
-class Slow(Nudge):
-    """Waits TINY_SLOW seconds first."""
-
-    name: ClassVar[str] = "slow"
-
-    def misfortune(self, out: Path, seed: int) -> None:
-        time.sleep(float(os.environ.get("TINY_SLOW", "0")))
-
 
 @hookimpl
 def provide_trainers() -> list[type[Nudge]]:
-    return [Nudge, Fragile, Slow]
+    return [Nudge]
 
 
 class InlinePool(Pool):

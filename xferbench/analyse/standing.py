@@ -12,6 +12,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import stdtrit
 
+from xferbench.analyse.uncertainty import half_width
+
 Matrix = NDArray[np.float64]
 Above = NDArray[np.bool_]
 GROUPS = 50
@@ -46,6 +48,16 @@ def ranks(certainly: Above) -> list[tuple[int, int]]:
 def order(values: Sequence[float], intervals: Sequence[tuple[int, int]], names: Sequence[str]) -> list[int]:
     """Return the order to print rivals in: by rank interval; those that share one by value, then by name."""
     return sorted(range(len(values)), key=lambda i: (*intervals[i], -values[i], names[i]))
+
+
+def independent(parts: Sequence[tuple[float, float]], df: int, item_df: float) -> Callable[[float], Matrix]:
+    """Half-widths (k, k) of the pairwise differences of k independent means, as `above` asks for them.
+
+    `parts`: of each mean the variance that its seeds bring (seen on `df`) and that its items bring (on `item_df`);
+    NaN where it is not known. Means that share items differ more surely than this: it errs towards ties.
+    """
+    a, b = (np.array(part)[:, None] + np.array(part)[None, :] for part in zip(*parts, strict=True))
+    return lambda alpha: np.asarray(half_width(a, df, b, item_df, alpha), float)
 
 
 @dataclass(frozen=True)

@@ -19,8 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xferbench.analyse.rank import regret, spearman, trusted
-from xferbench.analyse.standing import above, crossed, order, ranks
-from xferbench.analyse.uncertainty import half_width
+from xferbench.analyse.standing import above, crossed, independent, order, ranks
 from xferbench.leaderboard.entry import ORDER
 from xferbench.leaderboard.record import BADGES
 from xferbench.leaderboard.view import Row
@@ -92,8 +91,7 @@ def _independent(rivals: Sequence[Row]) -> Callable[[float], Table]:
     parts = [none if s is None or s.item_variance is None else (s.seed_variance, s.item_variance) for s in scores]
     seeds = min((len(score.seeds) for score in scores if score is not None), default=1)
     n = min(row.n for row in rivals)
-    a, b = (np.array(part)[:, None] + np.array(part)[None, :] for part in zip(*parts, strict=True))
-    return lambda alpha: np.asarray(half_width(a, seeds - 1, b, max(n - 1, 1), alpha), float)
+    return independent(parts, seeds - 1, max(n - 1, 1))
 
 
 def _tables(rows: Sequence[Row], values: Sequence[dict[str, float]], names: Sequence[str]) -> tuple[Table, list[str]]:

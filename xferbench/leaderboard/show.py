@@ -1,14 +1,20 @@
-"""What `leaderboard show` prints: entries with their intervals; where intervals do not separate, the rank is a tie."""
+"""What `leaderboard show` prints: entries with their intervals, and ranks that are ties where nothing separates."""
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from xferbench.analyse.standing import above, independent, ranks
 from xferbench.analyse.table import grid, points
 from xferbench.leaderboard.board import Board, findings, read_board
-from xferbench.leaderboard.entry import Entry
+from xferbench.leaderboard.entry import ORDER, Entry
 from xferbench.leaderboard.record import badges, read_record
+from xferbench.leaderboard.view import scores
+
+MOST = 500
+"""Of more entries than these no ranks are given: ask for fewer (--target, --recipe)."""
 
 
 def show(root: Path, wanted: Mapping[str, str | None], sort: str, as_json: bool) -> str:
@@ -16,11 +22,14 @@ def show(root: Path, wanted: Mapping[str, str | None], sort: str, as_json: bool)
     board = read_board(root)
     rows = listing(board)
     chosen = [row for row in rows if _matches(row, wanted)]
-    ranks = ranked([row["gain"] for row in chosen])
-    for row, rank in zip(chosen, ranks, strict=True):
-        row["rank"] = rank
+    parts = [row.pop("parts") for row in rows if _matches(row, wanted)]
+    fewest = [min((row[key] for row in chosen), default=1) for key in ("seeds", "n")]
+    places = ranked([row["gain"]["value"] for row in chosen], parts, fewest[0] - 1, max(fewest[1] - 1, 1))
+    for row, place in zip(chosen, places, strict=True):
+        row["rank"] = "." if place is None else "-".join(map(str, dict.fromkeys(place)))
+    best = {id(row): place for row, place in zip(chosen, places, strict=True)}
     order = {
-        "gain": lambda row: (row["gain"]["value"] is None, -(row["gain"]["value"] or 0)),
+        "gain": lambda row: (row["gain"]["value"] is None, best[id(row)] or (), -(row["gain"]["value"] or 0)),
         "name": lambda row: (row["target"], row["source"], row["recipe"]),
         "date": lambda row: row["date"],
         "dollars": lambda row: (row["cost"]["dollars"] is None, row["cost"]["dollars"] or 0),
@@ -32,34 +41,44 @@ def show(root: Path, wanted: Mapping[str, str | None], sort: str, as_json: bool)
 
 
 def listing(board: Board) -> list[dict[str, Any]]:
-    """Return the finding of every entry with who, when, what it cost and its badge; p_holm is over the whole board."""
+    """Return the finding of every entry with who, when, what it cost and its badge; p_holm is over the whole board.
+
+    `parts`: the variance of the gain that seeds bring, and that items bring, which `ranked` takes.
+    """
     entries = list(board.entries())
     marks = badges(entries, read_record(board))
     return [
-        {**finding, **_who(entry), "badge": badge}
+        {**finding, **_who(entry), "badge": badge, "parts": _parts(entry)}
         for entry, finding, badge in zip(entries, findings(entries), marks, strict=True)
     ]
+
+
+def _parts(entry: Entry) -> tuple[float, float]:
+    """Of the gain, as of two independent scores: the same items answered twice make it surer than that."""
+    found = dict(zip(ORDER, scores(entry), strict=True))
+    before, after = found["baseline"], found["transfer"]
+    if before is None or after is None or before.item_variance is None or after.item_variance is None:
+        return math.nan, math.nan
+    return after.seed_variance, after.item_variance + before.item_variance
 
 
 def _who(entry: Entry) -> dict[str, Any]:
     return {"id": entry.id, "model": entry.model.name, "submitter": entry.submitter.name, "date": entry.date}
 
 
-def ranked(gains: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Return the rank of each gain as text: "2", or "2-4" where it cannot be told from others; "." without interval.
+def ranked(
+    gains: Sequence[float | None], parts: Sequence[tuple[float, float]], df: int, item_df: float
+) -> list[tuple[int, int] | None]:
+    """Return the rank interval of each gain (analyse.standing), None where there is no gain, or there are too many.
 
-    One is above another only where its whole interval is. The best rank an entry may have is 1 + the number that are
-    above it; the worst is the number of entries less those below it.
+    `parts`: see `listing`; `df` and `item_df`: the fewest degrees of freedom of any.
     """
-    known = [gain for gain in gains if gain["low"] is not None]
-    found = []
-    for gain in gains:
-        if gain["low"] is None:
-            found.append(".")
-            continue
-        best = 1 + sum(other["low"] > gain["high"] for other in known)
-        worst = len(known) - sum(other["high"] < gain["low"] for other in known)
-        found.append(str(best) if best == worst else f"{best}-{worst}")
+    known = [i for i, gain in enumerate(gains) if gain is not None]
+    found: list[tuple[int, int] | None] = [None] * len(gains)
+    if known and len(known) <= MOST:
+        certainly = above([gains[i] or 0.0 for i in known], independent([parts[i] for i in known], df, item_df))
+        for i, place in zip(known, ranks(certainly), strict=True):
+            found[i] = place
     return found
 
 
@@ -78,7 +97,7 @@ def _text(board: Board, rows: Sequence[Mapping[str, Any]], count: int) -> str:
         "left" if head in ("source → target", "recipe", "model", "label", "by", "badge") else "right" for head in heads
     ]
     lines = [
-        "Points out of 100. A rank a-b is a tie: the intervals do not separate these entries.",
+        "Points out of 100. A rank a-b is a tie: it may be any of these (Holm's correction over all pairs shown).",
         "* the gain differs from 0 (5 %, Holm's correction over all of the board's pairs off the diagonal).",
     ]
     return "\n".join([title, "", grid([heads, *map(_row, rows)], align), "", *lines])

@@ -162,7 +162,7 @@ def _row(entry: Entry, record: Mapping[str, str]) -> Row:
     return Row(
         id=entry.id, place=f"entries/{stem(entry)}.json", model=entry.model.name, source=entry.source,
         target=entry.target, recipe=entry.recipe, badge=badge,
-        label=found.label, why=found.why, seeds=found.seeds, n=found.n, own=own(entry), scores=_scores(entry),
+        label=found.label, why=found.why, seeds=found.seeds, n=found.n, own=own(entry), scores=scores(entry),
         gain={**gain, "p_holm": None}, others=tuple((one.value, one.low, one.high, one.reason) for one in others),
         cost=(entry.cost.seconds, entry.cost.tokens, entry.cost.flops, entry.cost.dollars),
         attribution=tuple((one.scorer, one.mean, one.top_share) for one in entry.attribution),
@@ -170,7 +170,7 @@ def _row(entry: Entry, record: Mapping[str, str]) -> Row:
     )  # fmt: skip
 
 
-def _scores(entry: Entry) -> tuple[Score | None, ...]:
+def scores(entry: Entry) -> tuple[Score | None, ...]:
     """Each condition's cells as one score; the variances are those of `uncertainty.marginal`."""
     cells: dict[str, list[Any]] = {}
     for cell in entry.cells:
