@@ -115,7 +115,8 @@ def test_padding_counts_in_the_papers_definition_alone(llama):
     assert paper[0, 0] == pytest.approx((3 * masked[0, 0] + 4 * pad) / 7, abs=1e-5)
 
 
-def test_divergences_and_ranks_are_those_of_a_naive_loop(llama, tuned):
+def test_divergences_and_ranks_are_those_of_a_naive_loop(llama, tuned, monkeypatch):
+    monkeypatch.setattr("xferbench.drift.POSITIONS", 2)
     model, base = load(Checkpoint(str(tuned / "model"))), load(Checkpoint(str(llama)))
     found = drift(model, Checkpoint(str(llama)), QUERIES, ANSWERS)
     tokens = {"shifted": 0, "all": 0}

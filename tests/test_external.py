@@ -58,6 +58,8 @@ def test_a_model_and_an_adapter_are_measured_beside_the_baseline(inside, tuned, 
     capsys.readouterr()
     found = drift.drift(read(tmp_path), drift.read(tmp_path))
     assert "it takes 4 cells" in found["relation"][0]["reason"]
+    with pytest.raises(UsageError, match="condition"):
+        drift_command(str(tmp_path), {**flags, "conditions": "transfr"}, Settings(), True, None)
     with pytest.raises(UsageError, match="leave out --base"):
         drift_command(str(tmp_path), {**flags, "base": "x"}, Settings(), True, None)
 

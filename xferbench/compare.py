@@ -18,7 +18,7 @@ from xferbench.api import Checkpoint
 from xferbench.catalog import Catalog, load
 from xferbench.drift import Settings, drift
 from xferbench.errors import DataError, UsageError, unknown
-from xferbench.experiment import spec, split
+from xferbench.experiment import CONDITIONS, from_mapping, spec, split
 from xferbench.lookup import meant
 from xferbench.results import Results, read
 from xferbench.steps import Evaluate
@@ -90,7 +90,10 @@ def _checkpoint(text: str) -> Checkpoint:
 def _wanted(results: Results, folder: Path, flags: Mapping[str, Any], catalog: Catalog) -> list[Pairing]:
     """The trainings behind a run's cells, each once for a target, those of one training together."""
     conditions = split(flags["conditions"] or "transfer,curriculum")
-    seeds = None if flags["seeds"] is None else [int(seed) for seed in split(flags["seeds"]) if seed.isdigit()]
+    for condition in conditions:
+        if condition not in (known := (*CONDITIONS[1:], "curriculum")):
+            raise unknown("condition", condition, known)
+    seeds = None if flags["seeds"] is None else from_mapping({"seeds": flags["seeds"]}).seeds
     targets = _targets(flags["target"], flags["suite"] or str(results.run.get("suite", "mini")), catalog)
     store = Store(folder)
     found: dict[tuple[str, str], Pairing] = {}
@@ -124,6 +127,7 @@ def _measured(
     wanted: Sequence[Pairing], folder: Path | None, how: Settings, catalog: Catalog
 ) -> Iterator[dict[str, Any]]:
     """Measure each pairing, or read what an earlier call with the same settings wrote into `folder`."""
+    held: list[models.Model] = []
     for number, one in enumerate(wanted):
         name, settings = spec(one.about["target"])
         target = catalog.make("target", name, settings)
@@ -134,12 +138,21 @@ def _measured(
             if not queries:
                 raise DataError(f"target {name} has no queries to measure on")
             print(f"xferbench: {number + 1} of {len(wanted)}: {one.about['curriculum']} → {name}", file=sys.stderr)
-            row = {**one.about, "settings": asdict(how), **drift(shelf.take(one.tuned), one.base, queries, how)}
+            row = {**one.about, "settings": asdict(how), **drift(shelf.take(one.tuned), _base(one, held), queries, how)}
             if place is not None:
                 place.parent.mkdir(parents=True, exist_ok=True)
                 write_json(place, row)
         yield row
     shelf.clear()
+
+
+def _base(one: Pairing, held: list[models.Model]) -> Checkpoint | models.Model:
+    """The base of a pairing, loaded once for all that have the same; an adapter's own is the network beneath it."""
+    if one.tuned.adapter is not None and one.base == Checkpoint(one.tuned.base):
+        return one.base
+    if not held or held[0].checkpoint != one.base:
+        held[:] = [models.load(one.base)]
+    return held[0]
 
 
 def _name(one: Pairing, fingerprint: str, how: Settings) -> str:

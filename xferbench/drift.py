@@ -26,6 +26,8 @@ SHIFTED = 3
 SHOWN = 100
 AT_ONCE = 16
 """Prompts in a batch."""
+POSITIONS = 128
+"""Tokens whose whole distributions are held in double precision together."""
 KINDS = ("logical", "structural", "number", "content")
 MEASURES = ("forward", "reverse", "k1", "k3", "rank")
 LOGICAL = frozenset(
@@ -62,7 +64,7 @@ class Settings:
             raise UsageError("drift takes at least one prompt and one token of response")
 
 
-def drift(tuned: Model, base: Checkpoint, queries: Sequence[Example], how: Settings) -> dict[str, Any]:
+def drift(tuned: Model, base: Checkpoint | Model, queries: Sequence[Example], how: Settings) -> dict[str, Any]:
     """Measure how far `tuned` is from `base` on the prompts of `queries`; plain JSON.
 
     prompts, tokens (of responses); pca: see `pca.shift`; responses: {forward, reverse, k1, k3, rank}, each a list with
@@ -87,7 +89,7 @@ def drift(tuned: Model, base: Checkpoint, queries: Sequence[Example], how: Setti
 Side = Callable[[], AbstractContextManager[Any]]
 
 
-def _sides(tuned: Model, base: Checkpoint) -> tuple[Side, Side]:
+def _sides(tuned: Model, base: Checkpoint | Model) -> tuple[Side, Side]:
     """The networks of base and tuned: one and the same, its adapter off and on, where the base is the adapter's own."""
     if tuned.checkpoint.adapter is not None and base == Checkpoint(tuned.checkpoint.base):
 
@@ -97,9 +99,11 @@ def _sides(tuned: Model, base: Checkpoint) -> tuple[Side, Side]:
                 yield tuned.network
 
         return bare, lambda: nullcontext(tuned.network)
-    other = load(base)
+    other = base if isinstance(base, Model) else load(base)
     if other.tokenizer.get_vocab() != tuned.tokenizer.get_vocab():
-        raise ModelError(f"{base.base} and {tuned.checkpoint.base} have different vocabularies: no token compares")
+        raise ModelError(
+            f"{other.checkpoint.base} and {tuned.checkpoint.base} have different vocabularies: no token compares"
+        )
     return lambda: nullcontext(other.network), lambda: nullcontext(tuned.network)
 
 
@@ -201,21 +205,30 @@ def along(tokenizer: Any, sides: tuple[Side, Side], said: Sequence[Encoded]) -> 
         logs = []
         for side in sides:
             with side() as network, torch.inference_mode():
-                logits = network(input_ids=ids.to(network.device), use_cache=False).logits[0, one.prompt - 1 : -1]
-                logs.append(logits.double())
+                logs.append(network(input_ids=ids.to(network.device), use_cache=False).logits[0, one.prompt - 1 : -1])
         size = min(log.shape[-1] for log in logs)  # the rows of an embedding may be padded beyond the vocabulary
-        q, p = (log[:, :size].log_softmax(-1) for log in logs)
-        given = ids[0, one.prompt :, None].to(p.device)
-        mine, theirs = p.gather(1, given)[:, 0], q.gather(1, given)[:, 0]
-        places = [1 + (log > log.gather(1, given)).sum(-1) for log in (q, p)]
-        values = (
-            _divergence(p, q), _divergence(q, p), mine - theirs, (theirs - mine).exp() - 1 - (theirs - mine),
-            (places[0] - places[1]).double(),
-        )  # fmt: skip
-        for name, value in zip(MEASURES, values, strict=True):
-            rows[name].append(float(value.mean()))
-        seen += zip(given[:, 0].tolist(), places[0].tolist(), places[1].tolist(), strict=True)
+        sums = torch.zeros(len(MEASURES), dtype=torch.float64)
+        given = ids[0, one.prompt :, None]
+        for start in range(0, len(given), POSITIONS):
+            here = slice(start, start + POSITIONS)
+            q, p = (log[here, :size].double().log_softmax(-1) for log in logs)
+            values, places = _compare(p, q, given[here].to(p.device))
+            sums += values.sum(dim=1).cpu()
+            seen += zip(given[here, 0].tolist(), *places, strict=True)
+        for name, value in zip(MEASURES, sums / len(given), strict=True):
+            rows[name].append(float(value))
     return {"responses": rows, **_kinds(tokenizer, seen)}
+
+
+def _compare(p: Any, q: Any, given: Any) -> tuple[Any, list[list[int]]]:
+    """MEASURES (measures, tokens) of log-probabilities (tokens, vocabulary), and both ranks of the tokens given."""
+    import torch
+
+    mine, theirs = p.gather(1, given)[:, 0], q.gather(1, given)[:, 0]
+    places = [1 + (log > log.gather(1, given)).sum(-1) for log in (q, p)]
+    gap = theirs - mine
+    values = (_divergence(p, q), _divergence(q, p), -gap, gap.exp() - 1 - gap, (places[0] - places[1]).double())
+    return torch.stack(values), [place.tolist() for place in places]
 
 
 def _divergence(p: Any, q: Any) -> Any:
