@@ -167,8 +167,8 @@ def test_own_responses_come_again_with_their_seed_and_k1_estimates_forward_kl(ll
     for estimate in ("k1", "k3"):  # unbiased where tokens are drawn from the tuned model
         gap = means[estimate] - means["forward"]
         assert abs(gap.mean()) < 4 * gap.std(ddof=1) / math.sqrt(len(gap))
-    other = drift(model, Checkpoint(str(llama)), many, Settings(prompts=32, max_tokens=24, seed=1))
-    assert other["responses"] != first["responses"]
+    other = drift(model, Checkpoint(str(llama)), many[:4], Settings(prompts=4, max_tokens=24, seed=1))
+    assert other["responses"]["k1"] != first["responses"]["k1"][:4]
     greedy = drift(model, Checkpoint(str(llama)), many[:4], Settings(prompts=4, responses="greedy", max_tokens=4))
     assert greedy["tokens"] <= 16
 
