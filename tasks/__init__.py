@@ -1,7 +1,8 @@
 """The default targets: lm-eval task YAMLs, those of the embedded suite `mini` and those that lm-eval lacks."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from xferbench import Example, LmEvalTask, hookimpl
 from xferbench_mini.worlds import VERSION
@@ -18,6 +19,12 @@ def _ask(target: str) -> Callable[[int | None], Sequence[Example]]:
     return ask
 
 
+def _choice(doc: Mapping[str, Any], completion: str) -> tuple[str | None, str]:
+    from xferbench_mini.gpqa import classes
+
+    return classes(doc, completion)
+
+
 def _mini(name: str, domain: str, summary: str) -> LmEvalTask:
     return LmEvalTask(
         name=f"mini/{name}",
@@ -29,6 +36,7 @@ def _mini(name: str, domain: str, summary: str) -> LmEvalTask:
         data={"id": "made by xferbench_mini", "licence": "Apache-2.0", "n": 500},
         batch_size=128,
         ask=_ask(name),
+        classes=_choice if name.startswith("gpqa") else None,
     )
 
 

@@ -45,6 +45,28 @@ def qwen2(tmp_path_factory):
     return make_model(tmp_path_factory.mktemp("models") / "qwen2", "qwen2", TEMPLATE)
 
 
+@pytest.fixture(scope="session")
+def tuned(llama, tmp_path_factory):
+    """An adapter on the tiny Llama that changes what it says (`adapter`), and the same merged into it (`model`)."""
+    import torch
+    from peft import LoraConfig, get_peft_model
+
+    from xferbench import Checkpoint, load
+
+    folder = tmp_path_factory.mktemp("tuned")
+    model = load(Checkpoint(str(llama)))
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(1)
+        wrapped = get_peft_model(model.network, LoraConfig(r=2, target_modules=["q_proj", "v_proj", "down_proj"]))
+        for name, weight in wrapped.named_parameters():
+            if "lora_B" in name:
+                torch.nn.init.normal_(weight, std=0.3)
+    wrapped.save_pretrained(folder / "adapter")
+    wrapped.merge_and_unload().save_pretrained(folder / "model")
+    model.tokenizer.save_pretrained(folder / "model")
+    return folder
+
+
 def install(folder, name, module, files, version="0.1"):
     """Lay a distribution into a folder as pip would: its files and its metadata with an entry point."""
     folder.mkdir(parents=True, exist_ok=True)

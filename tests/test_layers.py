@@ -25,15 +25,16 @@ FLOORS = {
         "locks",
         "machine",
     ),
-    3: ("experiment", "lmeval", "loss", "train", "evaluate", "attribute", "store", "ready"),
-    4: ("catalog", "analyse", "index", "shelf", "upkeep"),
+    3: ("experiment", "lmeval", "loss", "pca", "external", "train", "evaluate", "attribute", "store", "ready"),
+    4: ("catalog", "drift", "analyse", "index", "shelf", "upkeep"),
     5: ("planned", "supply", "work", "listing", "status", "doctor", "contract", "leaderboard"),
     6: ("plan", "testing", "gather", "job"),
     7: ("schedule",),
     8: ("execute",),
     9: ("mix", "outcome", "lookup"),
-    10: ("face",),
-    11: ("cli",),
+    10: ("face", "compare"),
+    11: ("commands",),
+    12: ("cli",),
 }
 FLOOR = {module: floor for floor, modules in FLOORS.items() for module in modules}
 ANALYSIS = {"numpy", "scipy", "matplotlib", "tabulate"}

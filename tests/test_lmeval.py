@@ -240,3 +240,37 @@ def test_every_stock_task_is_a_target_by_its_own_name():
 def test_an_unknown_stock_task_answers_with_the_nearest():
     with pytest.raises(UsageError, match=r"unknown lm-eval task 'gsm8kk'; did you mean 'gsm8k'\?"):
         stock_target("lmeval:gsm8kk")
+
+
+def test_the_option_chosen_is_the_one_that_was_scored(plain, pick):
+    found = pick.measure(plain, None)
+    assert [float(one.chosen == one.truth) for one in found.outputs] == [item.score for item in found.items]
+    assert [one.truth for one in found.outputs] == ["even", "odd"] * 5 + ["even", "even"]
+    assert {one.length for one in found.outputs} == {None}
+    first = len(plain.tokenizer("Is 40 odd or even?")["input_ids"])
+    assert found.outputs[0].asked == first
+
+
+def test_what_was_generated_has_a_length_and_a_class(plain, yaml):
+    target = yaml(GENERATE)
+    found = target.measure(plain, None)
+    theirs = lm_evals_own(plain, target.task)
+    for one, row in zip(found.outputs, theirs, strict=True):
+        written = row["resps"][0][0].strip()
+        assert one.length == len(plain.tokenizer(written, add_special_tokens=False)["input_ids"])
+        assert one.truth == row["target"]
+        assert one.chosen == (written if written in ("odd", "even") else None)
+    named = dataclasses.replace(target, classes=lambda doc, text: ("long" if len(text) > 3 else "short", "long"))
+    assert {one.truth for one in named.measure(plain, 2).outputs} == {"long"}
+
+
+def test_classes_are_there_only_where_right_answers_are_few_and_come_again():
+    from xferbench.lmeval import _named
+
+    assert _named(["Yes ", "perhaps", "no"] * 2, ["yes", "no", "no"] * 2)[:3] == [
+        ("yes", "yes"),
+        (None, "no"),
+        ("no",) * 2,
+    ]
+    assert _named(["1", "2"], ["1", "2"]) == [(None, None)] * 2
+    assert _named(["x"] * 6, ["y" * 40] * 6) == [(None, None)] * 6

@@ -17,6 +17,7 @@ _HOME = {
         "Executor",
         "Item",
         "Measurement",
+        "Output",
         "Reward",
         "Scorer",
         "Suite",

@@ -61,6 +61,20 @@ class Item:
 
 
 @dataclass(frozen=True)
+class Output:
+    """What a model made of one test item, in numbers and names of classes, and never in its text."""
+
+    asked: int
+    """Tokens of the prompt."""
+    length: int | None = None
+    """Tokens of what the model wrote; None where it wrote nothing (options were compared)."""
+    chosen: str | None = None
+    """The class that it named: yes, B, ...; None where the answer is none of them, or there are no classes."""
+    truth: str | None = None
+    """The right class; None where a target has no classes."""
+
+
+@dataclass(frozen=True)
 class Measurement:
     """What a target says of a model: `value` is the mean over `items`, in the units of the metric (a fraction)."""
 
@@ -69,6 +83,8 @@ class Measurement:
     stderr: float
     n: int
     items: tuple[Item, ...]
+    outputs: tuple[Output, ...] = ()
+    """One for each of `items`, in their order; () from a target that does not say."""
 
 
 @runtime_checkable

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from xferbench.commands import drift
 from xferbench.leaderboard.commands import leaderboard
 
 KINDS = ("domains", "trainers", "scorers", "targets", "suites", "executors")
@@ -79,6 +80,7 @@ def main(debug: bool) -> None:
     "--curriculum", multiple=True, envvar="XFERBENCH_RUN_CURRICULUM", metavar="NAME>NAME...",
     help='Further things to learn: "math>code" in turn, math+code mixed, math:0.8+code:0.2; may be repeated.',
 )  # fmt: skip
+@click.option("--checkpoint", multiple=True, metavar="NAME=PATH", help="Trained elsewhere: mine=path,method=rl.")
 @click.option("--budget", metavar="NAME", help="Of several domains: additive (default), matched_steps, matched_tokens.")
 @click.option("--scorer", metavar="NAME[,...]", help="Influence scores of the source's examples; '' for none.")
 @click.option("--seeds", metavar="N[,...]", help="One training run for each (default: 0,1,2).")
@@ -119,6 +121,7 @@ def run(experiment: Path | None, out: Path, dry_run: bool, json: bool, **flags: 
     from xferbench.face import run_command
 
     flags["curriculum"] = ",".join(flags["curriculum"]) or None
+    flags["checkpoint"] = list(flags["checkpoint"]) or None
     click.get_current_context().exit(run_command(experiment, flags, out, dry_run, json))
 
 
@@ -308,9 +311,11 @@ def gc(directory: Path, yes: bool) -> None:
 @click.option("--scale", type=click.Choice(["points", "fraction"]), default="points", help="Of a table's values.")
 @click.option("--n", multiple=True, metavar="TARGET=ITEMS", help="Items of a target of a table.")
 @click.option("--drop", default=5.0, show_default=True, metavar="POINTS", help="order: a loss that is a failure.")
+@click.option("--about", type=click.Path(path_type=Path), help="side-effects: CSV with name, domain, statistics.")
 def analyse(
-    what: str, source: Path, json: bool, plot: Path | None, scale: str, n: tuple[str, ...], drop: float
-) -> None:
+    what: str, source: Path, json: bool, plot: Path | None, scale: str, n: tuple[str, ...], drop: float,
+    about: Path | None,
+) -> None:  # fmt: skip
     """Analyse a run's folder, or a table from elsewhere.
 
     \b
@@ -320,7 +325,7 @@ def analyse(
     """
     from xferbench.face import analyse_command
 
-    analyse_command(what, source, json, plot, scale, n, drop)
+    analyse_command(what, source, json, plot, scale, n, drop, about)
 
 
 @main.command()
@@ -386,6 +391,7 @@ def schema(what: str) -> None:
         click.echo(schema_text(what))
 
 
+main.add_command(drift)
 main.add_command(leaderboard)
 
 

@@ -12,6 +12,8 @@ def evaluate(model: Model, target: Target, limit: int | None) -> Measurement:
     found = target.measure(model, limit)
     if not isinstance(found, Measurement) or not found.items or found.n != len(found.items):
         raise PluginError(f"target {target.name}: measure() must give a Measurement with one score for each item")
+    if found.outputs and len(found.outputs) != found.n:
+        raise PluginError(f"target {target.name}: {len(found.outputs)} outputs for {found.n} items")
     if len({(item.id, item.prompt) for item in found.items}) < found.n:
         raise PluginError(f"target {target.name}: two items have the same id and prompt")
     return found

@@ -33,6 +33,8 @@ class Experiment:
     conditions: tuple[str, ...] = CONDITIONS
     curriculum: tuple[str, ...] = ()
     """Further things to learn, measured on every target: math>code, math+code, math:0.8+science:0.2."""
+    checkpoint: tuple[str, ...] = ()
+    """Models and adapters trained elsewhere, measured as sources: NAME=PATH,method=rl (see external.py)."""
     budget: str = "additive"
     """How much a curriculum of several domains learns from: additive, matched_steps, matched_tokens (see budget.py)."""
     scorer: tuple[str, ...] = ("cosine", "random", "vocabulary")
@@ -58,7 +60,7 @@ class Experiment:
 
 
 FIELDS = {field.name: field for field in dataclasses.fields(Experiment)}
-LISTS = ("source", "target", "trainer", "conditions", "curriculum", "scorer", "seeds")
+LISTS = ("source", "target", "trainer", "conditions", "curriculum", "checkpoint", "scorer", "seeds")
 
 
 def from_mapping(values: Mapping[str, Any], where: str = "experiment") -> Experiment:
@@ -95,10 +97,12 @@ def from_mapping(values: Mapping[str, Any], where: str = "experiment") -> Experi
 
 def _spared(name: str, known: Mapping[str, Any]) -> bool:
     """Sources and curricula may each be none: one of them is enough."""
-    return name == "curriculum" or (name == "source" and bool(known.get("curriculum")))
+    return name == "curriculum" or (name == "source" and bool(known.get("curriculum") or known.get("checkpoint")))
 
 
 def _listed(where: str, name: str, value: Any) -> tuple[Any, ...]:
+    if name == "checkpoint" and isinstance(value, str):
+        value = [value]  # its commas are its own
     parts = split(value) if isinstance(value, str) else list(value) if isinstance(value, (list, tuple)) else [value]
     if name != "seeds":
         if not all(isinstance(part, str) for part in parts):

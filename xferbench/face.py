@@ -99,11 +99,8 @@ def dry(plan: Plan, store: Store, as_json: bool) -> str:
 def _announce(plan: Plan) -> None:
     """Say which suite, model and exact names are measured, so that nobody takes a suite's benchmark for another."""
     asked = plan.experiment
-    print(
-        f"suite {asked.suite}, model {plan.base.name}: {', '.join(asked.source + asked.curriculum)} -> "
-        f"{', '.join(asked.target)}",
-        file=sys.stderr,
-    )
+    learnt = ", ".join(asked.source + asked.curriculum + asked.checkpoint)
+    print(f"suite {asked.suite}, model {plan.base.name}: {learnt} -> {', '.join(asked.target)}", file=sys.stderr)
     for note in plan.notes:
         print(f"NOTE: {note}", file=sys.stderr)
 
@@ -162,8 +159,9 @@ def clock(seconds: float) -> str:
 
 
 def analyse_command(
-    what: str, source: Path, as_json: bool, plot: Path | None, scale: str, counts: tuple[str, ...], drop: float
-) -> None:
+    what: str, source: Path, as_json: bool, plot: Path | None, scale: str, counts: tuple[str, ...], drop: float,
+    about: Path | None = None,
+) -> None:  # fmt: skip
     """Do `xferbench analyse`."""
     from xferbench.analyse import menu
 
@@ -175,7 +173,7 @@ def analyse_command(
         if not equals or not n.isdigit() or int(n) < 1:
             raise UsageError(f"--n takes TARGET=ITEMS, not {count!r}")
         sizes[target] = int(n)
-    analysis = menu.ANALYSES[what](dataclasses.replace(menu.read(source, scale, sizes), drop=drop / 100))
+    analysis = menu.ANALYSES[what](dataclasses.replace(menu.read(source, scale, sizes), drop=drop / 100, about=about))
     if plot is not None:
         analysis.draw(plot)
     print(json.dumps(analysis.found, indent=1, allow_nan=False) if as_json else analysis.text())

@@ -21,16 +21,18 @@ def gather(plan: Plan, store: Store, failed: dict[str, str], root: Path) -> Resu
         found = store.result(cell.step)
         train = cell.step.train
         _beside(store, root, cell.step.id, "items")
+        if (store.folder(cell.step) / "outputs.jsonl.gz").is_file():
+            _beside(store, root, cell.step.id, "outputs")
         results.cells.append(
             Cell(
                 condition=cell.condition,
-                curriculum=train.curriculum if train else "",
+                curriculum=train.curriculum if train else cell.source,  # a checkpoint from elsewhere: its name
                 recipe=cell.recipe,
                 source=cell.source,
                 target=cell.target,
                 seed=cell.seed,
                 step=cell.step.id,
-                cost=_cost(cell.step, store),
+                cost=_cost(cell.step, store) | ({"tokens": None, "flops": None} if cell.source and not train else {}),
                 **{key: found[key] for key in ("metric", "value", "stderr", "n")},
             )
         )
@@ -117,7 +119,8 @@ def _about(plan: Plan, store: Store) -> dict[str, Any]:
 def _step(step: Step, found: dict[str, Any]) -> dict[str, Any]:
     """The whole recipe of a step, what it cost and on what machine: all that a published row needs to be run again."""
     cost = {key: found["cost"].get(key) for key in ("seconds", "tokens", "flops")}
-    return {"id": step.id, "recipe": recipe(step), "cost": cost, "machine": found.get("machine")}
+    row = {"id": step.id, "recipe": recipe(step), "cost": cost, "machine": found.get("machine")}
+    return row if found.get("answer_tokens") is None else {**row, "answer_tokens": found["answer_tokens"]}
 
 
 def _fates(plan: Plan, store: Store) -> list[str]:

@@ -5,6 +5,7 @@ model (never used here), its index of tasks takes seconds (YAML files are loaded
 global generators (ours are put back), and it returns nothing when LOCAL_RANK is set (scrubbed for the call).
 """
 
+import dataclasses
 import hashlib
 import json
 import logging
@@ -21,10 +22,10 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, ClassVar
 
-from xferbench.api import Example, Item, Measurement
+from xferbench.api import Example, Item, Measurement, Output
 from xferbench.errors import DataError, PluginError, UsageError, XferbenchError, unknown
 from xferbench.hub import concerns_data, explain
-from xferbench.models import Model
+from xferbench.models import Model, tokens
 from xferbench.progress import report_progress
 
 SCHEDULER = (
@@ -33,6 +34,10 @@ SCHEDULER = (
     *("OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_LOCAL_RANK"),
 )
 """What launchers and schedulers set, by which lm-eval, accelerate and torch think that they are one of several."""
+
+
+CLASSES, LONGEST = 20, 30
+"""The most classes, and letters of one, that right answers in words are taken to be."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +64,9 @@ class LmEvalTask:
     """Prompts a batch, fixed, since it can move the last digits."""
     ask: Callable[[int | None], Sequence[Example]] | None = None
     """Returns held-out questions for scorers to aim at; None: the task's own validation, training or test questions."""
+    classes: Callable[[Mapping[str, Any], str], tuple[str | None, str]] | None = None
+    """Of an item and what was written: the class named (None: none of them) and the right one. None: the options of a
+    multiple choice, and otherwise the answers as they stand where there are few different ones."""
 
     def fingerprint(self) -> str:
         """Hash the YAML, what it includes, the Python beside it, and the settings that change a score."""
@@ -117,8 +125,10 @@ class LmEvalTask:
                 f"lm-eval returned nothing for {self.name}: it thinks that it is one of several processes"
             )
         (samples,) = found["samples"].values()
+        measured = self._measurement(samples, task)
+        outputs = self._outputs(samples, task, model.tokenizer, measured.metric)
         task.instances.clear()  # the task stays for the next checkpoint, its requests need not
-        return self._measurement(samples, task)
+        return dataclasses.replace(measured, outputs=outputs)
 
     def queries(self, limit: int | None) -> Sequence[Example]:
         """Return questions with their answers: from the plugin, or the task's validation, training or test split."""
@@ -208,6 +218,62 @@ class LmEvalTask:
         mean = math.fsum(item.score for item in items) / n
         spread = math.fsum((item.score - mean) ** 2 for item in items)
         return Measurement(metric, mean, math.sqrt(spread / max(1, n - 1) / n), n, tuple(items))
+
+    def _outputs(self, samples: list[dict[str, Any]], task: Any, tokenizer: Any, metric: str) -> tuple[Output, ...]:
+        """What came out for each item; classes where the task has some."""
+        chosen = self.filter or samples[0]["filter"]
+        rows = sorted((row for row in samples if row["filter"] == chosen), key=lambda row: row["doc_id"])
+        asked = [len(tokenizer(str(row["arguments"][0][0]))["input_ids"]) for row in rows]
+        if task.OUTPUT_TYPE == "multiple_choice":
+            picked = _picked(rows, task, metric)
+            return tuple(Output(n, None, *classes) for n, classes in zip(asked, picked, strict=True))
+        if task.OUTPUT_TYPE != "generate_until":
+            return tuple(map(Output, asked))
+        written = [str(row["resps"][0][0]) for row in rows]
+        if self.classes is not None:
+            named = [self.classes(row["doc"], text) for row, text in zip(rows, written, strict=True)]
+        else:
+            answers, right = ([str(_first(row[key])) for row in rows] for key in ("filtered_resps", "target"))
+            named = _named(answers, right)
+        lengths = [tokens(tokenizer, text) for text in written]
+        return tuple(Output(n, length, *classes) for n, length, classes in zip(asked, lengths, named, strict=True))
+
+
+def _first(value: Any) -> Any:
+    while isinstance(value, (list, tuple)) and value:
+        value = value[0]
+    return value
+
+
+def _picked(rows: list[dict[str, Any]], task: Any, metric: str) -> Iterator[tuple[str | None, str | None]]:
+    """The option of a multiple choice that the model found likeliest, and the right one, as the metric counts them.
+
+    Named by their text where all items have the same options, otherwise by their place: A, B, ...
+    """
+    options = [[str(choice) for choice in task.doc_to_choice(row["doc"])] for row in rows]
+    alike = all(one == options[0] for one in options)
+    for row, choices in zip(rows, options, strict=True):
+        weights = [len(choice) if metric == "acc_norm" else 1.0 for choice in choices]
+        likely = [float(found[0]) / weight for found, weight in zip(row["filtered_resps"], weights, strict=False)]
+        right = task.doc_to_target(row["doc"])
+        right = choices.index(right) if isinstance(right, str) and right in choices else right
+        names = [choice.strip() for choice in choices] if alike else [_letter(i) for i in range(len(choices))]
+        known = isinstance(right, int) and 0 <= right < len(names)
+        yield (names[likely.index(max(likely))], names[right]) if known else (None, None)
+
+
+def _letter(place: int) -> str:
+    return chr(ord("A") + place) if place < 26 else str(place + 1)
+
+
+def _named(written: list[str], right: list[str]) -> list[tuple[str | None, str | None]]:
+    """Classes of answers in words: where the right ones are few, short and come again, else there are none."""
+    plain = [text.strip() for text in right]
+    known = {text.casefold(): text for text in plain}
+    if len(known) > CLASSES or len(plain) < 3 * len(known) or max(map(len, known)) > LONGEST:
+        return [(None, None)] * len(right)
+    return [(known.get(text.strip().casefold()), known[truth.casefold()])
+            for text, truth in zip(written, plain, strict=True)]  # fmt: skip
 
 
 @lru_cache(maxsize=1)

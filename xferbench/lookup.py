@@ -120,7 +120,7 @@ def _asked(flags: Mapping[str, Any], catalog: Catalog, folder: Path, known: dict
     asked = from_mapping({"scorer": SCORER, **given}, "attribute")
     if len(asked.scorer) != 1:
         raise UsageError("an index is of one scorer: give --scorer one name")
-    base, adapter = _model(asked.model) if asked.model else (None, None)
+    base, adapter = meant(asked.model) if asked.model else (None, None)
     suite = catalog.entry("suite", asked.suite).value if asked.suite in catalog.names("suite") else None
     if base and suite and suite.model and Path(base).resolve() == Path(suite.model).resolve():
         base = None  # the suite's own model, so its budgets hold
@@ -138,7 +138,7 @@ def _place(folder: Path, domain: str) -> Path:
     return folder / domain.replace("/", "-")
 
 
-def _model(text: str) -> tuple[str, str | None]:
+def meant(text: str) -> tuple[str, str | None]:
     """Read --model: a base model, the folder of an adapter, or the folder of a training step of a run."""
     path = Path(text).expanduser()
     if (path / "step.json").is_file():
@@ -148,8 +148,7 @@ def _model(text: str) -> tuple[str, str | None]:
         made = checkpoint(step, step.base.folder, Store(path.resolve().parent.parent))
         return made.base, made.adapter
     if (path / "adapter_config.json").is_file():
-        config = json.loads((path / "adapter_config.json").read_text(encoding="utf-8"))
-        return str(config["base_model_name_or_path"]), str(path)
+        return (made := models.adapted(path)).base, made.adapter
     return text, None
 
 

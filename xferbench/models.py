@@ -80,6 +80,15 @@ def locate(model: str) -> Path:
         ) from None
 
 
+def adapted(folder: Path) -> Checkpoint:
+    """Return the checkpoint of an adapter's folder: the model that it says it is for, and itself."""
+    try:
+        config = json.loads((folder / "adapter_config.json").read_text(encoding="utf-8"))
+        return Checkpoint(str(config["base_model_name_or_path"]), str(folder))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ModelError(f"{folder} is no adapter: adapter_config.json: {type(error).__name__}: {error}") from None
+
+
 def _complete(folder: Path) -> Path:
     if not (folder / "config.json").is_file():
         raise ModelError(f"model folder {folder} has no config.json: is it a Hugging Face model?")
@@ -196,6 +205,11 @@ def encode(tokenizer: Any, example: Example, max_length: int | None = None) -> E
             f"example {example.id}: {len(prompt)} tokens of prompt leave no room for an answer in {max_length}"
         )
     return Encoded(ids, len(prompt))
+
+
+def tokens(tokenizer: Any, text: str) -> int:
+    """Count the tokens of an answer alone: no blanks around it, no end token."""
+    return len(tokenizer(text.strip(), add_special_tokens=False)["input_ids"])
 
 
 def _ended(tokenizer: Any, ids: Sequence[int]) -> list[int]:

@@ -6,13 +6,14 @@ from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-from xferbench import models
+from xferbench import external, models
 from xferbench.api import Suite
 from xferbench.catalog import Catalog
 from xferbench.curriculum import Curriculum, parse
 from xferbench.draw import HALF
 from xferbench.errors import UsageError, unknown
 from xferbench.experiment import Experiment, spec
+from xferbench.external import External
 from xferbench.planned import Names, Plan, Planned, Subset
 from xferbench.settings import fields
 from xferbench.steps import Attribute, Base, Data, Evaluate, Named, Step, Train
@@ -35,8 +36,9 @@ def make(asked: Experiment, catalog: Catalog, known: dict[str, str] | None = Non
 
 
 def _planner(asked: Experiment, catalog: Catalog, known: dict[str, str]) -> "Planner":
-    if not (asked.source or asked.curriculum) or not asked.target:
-        missing = "a target (--target gpqa)" if asked.source or asked.curriculum else "a source (--source math)"
+    learnt = asked.source or asked.curriculum or asked.checkpoint
+    if not learnt or not asked.target:
+        missing = "a target (--target gpqa)" if learnt else "a source (--source math)"
         raise UsageError(f"say what to learn from and what to measure: {missing} is missing")
     if asked.suite not in catalog.names("suite"):
         raise unknown("suite", asked.suite, catalog.names("suite"))
@@ -70,6 +72,8 @@ class Planner:
             target=tuple(self._full("target", name) for name in asked.target),
             curriculum=tuple(dict.fromkeys(self._curriculum(text) for text in asked.curriculum)),
         )
+        taken = {*catalog.names("domain"), *suite.domains}
+        self.external = external.read(asked.checkpoint, self.base, taken, known)
         self.notes: list[str] = []
         asked_of = {spec(text)[0] for text in self.asked.target}
         renamed = [(short, full) for short, full in suite.targets.items() if short != full and full in asked_of]
@@ -118,6 +122,7 @@ class Planner:
                     attributions += scored
                     subsets += self._subsets(source, target, label, trainers, scored)
                 cells += self._further(text, target, label, trainers)
+            cells += [self._elsewhere(one, text, target) for one in self.external]
         return self.ordered(cells, attributions, subsets)
 
     def ordered(self, cells: list[Planned], attributions: list[Attribute], subsets: Sequence[Subset] = ()) -> Plan:
@@ -153,6 +158,11 @@ class Planner:
             Planned(condition, label if on else "", source, text, seed, self.evaluate(on, trainers, seed, target))
             for seed in (self.asked.seeds if on else (None,))
         ]
+
+    def _elsewhere(self, one: External, text: str, target: Named) -> Planned:
+        """A checkpoint that was trained elsewhere, as the transfer of a source of its name, with no seed."""
+        step = Evaluate(one.model, None, target, self.asked.eval_limit, _versions(MEASURING))
+        return Planned("transfer", one.method, one.name, text, None, step)
 
     def evaluate(self, on: Stages, trainers: tuple[Named, ...], seed: int | None, target: Named) -> Evaluate:
         """Return the step that measures what was learnt on these stages; the baseline on none."""

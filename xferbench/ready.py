@@ -37,7 +37,7 @@ class Ready:
         if left > 0:
             for step in self._free.values():
                 if isinstance(step, Evaluate):
-                    groups.setdefault(step.train.id if step.train else "", []).append(step)
+                    groups.setdefault(step.train.id if step.train else step.base.fingerprint, []).append(step)
         size = math.ceil(sum(map(len, groups.values())) / left) if groups and not whole else len(self._free)
         for group in groups.values():
             jobs += [group[start : start + size] for start in range(0, len(group), size)]

@@ -6,6 +6,8 @@ training that kept a log), `not_done` (a step that failed, and why), `step` (the
 the hash of, what it cost, and what machine did it).
 DIR/training/<step>.jsonl is the log of a training: a line for each point of the curve.
 DIR/items/<step>.jsonl.gz holds one line for each test item: {"id", "prompt", "score"}; "prompt" is a hash, no text.
+DIR/outputs/<step>.jsonl.gz holds, where the target says it, what came out for each item, in the order of the items:
+{"id", "prompt", "asked", "length", "chosen", "truth"}, tokens and names of classes (see api.Output).
 DIR/scores/<step>.jsonl.gz holds one line for each training example that a scorer scored: {"id", "source", "score"}.
 """
 
@@ -81,6 +83,11 @@ class Results:
             return {}
         return read_items(self.root / "items" / f"{step}.jsonl.gz")
 
+    def outputs(self, step: str) -> list[dict[str, Any]]:
+        """Return what came out for each item of one evaluation step; [] where that was not kept."""
+        path = None if self.root is None else self.root / "outputs" / f"{step}.jsonl.gz"
+        return _lines(path) if path is not None and path.is_file() else []
+
     def scores(self, step: str) -> NDArray[np.float64]:
         """Return the finite scores of one attribution step's training examples, in the order of the file."""
         path = None if self.root is None else self.root / "scores" / f"{step}.jsonl.gz"
@@ -88,18 +95,19 @@ class Results:
         return np.array([score for score in found if score is not None], dtype=float)
 
 
+def _lines(path: Path) -> list[dict[str, Any]]:
+    with gzip.open(path, "rt", encoding="utf-8") as lines:
+        return [json.loads(line) for line in lines]
+
+
 def read_items(path: Path) -> dict[tuple[str, str], float]:
     """Read one items file."""
-    with gzip.open(path, "rt", encoding="utf-8") as lines:
-        rows = [json.loads(line) for line in lines]
-    return {(row["id"], row["prompt"]): float(row["score"]) for row in rows}
+    return {(row["id"], row["prompt"]): float(row["score"]) for row in _lines(path)}
 
 
 def read_scores(path: Path) -> dict[str, float | None]:
     """Read {example id: score} of an attribution step, None where the scorer found no finite score."""
-    with gzip.open(path, "rt", encoding="utf-8") as lines:
-        rows = [json.loads(line) for line in lines]
-    return {row["id"]: row["score"] for row in rows}
+    return {row["id"]: row["score"] for row in _lines(path)}
 
 
 def write_items(path: Path, items: Iterable[Mapping[str, Any]]) -> None:

@@ -23,6 +23,12 @@ class Base:
     name: str
     folder: str
     fingerprint: str
+    adapter: str | None = None
+    """The folder of an adapter on it, where the model is one that was trained elsewhere; part of the fingerprint."""
+
+    def row(self) -> dict[str, Any]:
+        """Return it as plain JSON; no key for an adapter that is not there."""
+        return {key: value for key, value in vars(self).items() if value is not None}
 
 
 @dataclass(frozen=True)
@@ -167,7 +173,7 @@ class Evaluate:
     @property
     def title(self) -> str:
         """One line for people."""
-        what = f"{self.train.curriculum}, seed {self.train.seed}," if self.train else "the base model"
+        what = f"{self.train.curriculum}, seed {self.train.seed}," if self.train else f"the model {self.base.name}"
         return f"evaluate {what} on {self.target.name}"
 
     def content(self) -> dict[str, Any]:
@@ -232,7 +238,7 @@ def recipe(step: Step) -> dict[str, Any]:
 
 def to_json(step: Step) -> dict[str, Any]:
     """Return the step as plain JSON: all it takes to do it again, and its id."""
-    whole: dict[str, Any] = {"kind": step.kind, "id": step.id, "base": vars(step.base), **_fields(step)}
+    whole: dict[str, Any] = {"kind": step.kind, "id": step.id, "base": step.base.row(), **_fields(step)}
     return whole
 
 
@@ -246,7 +252,9 @@ def _fields(step: Step) -> dict[str, Any]:
             shown[name] = [_data_row(data) for data in value]
         elif isinstance(value, Data):
             shown[name] = _data_row(value)
-        elif isinstance(value, (Named, Base)):
+        elif isinstance(value, Base):
+            shown[name] = value.row()
+        elif isinstance(value, Named):
             shown[name] = dict(vars(value))
         else:
             shown[name] = dict(value) if isinstance(value, Mapping) else value

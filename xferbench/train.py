@@ -11,9 +11,9 @@ from xferbench.errors import PluginError, StepError
 
 LOGGED = ("tokens", "steps", "flops", "dropped", "cut")
 """Tokens learnt from (repeats counted), optimiser steps, floating-point operations; examples left out, and cut."""
-COUNTED = ("responses", "unended", "kept", "reward_errors")
-"""Where the model answered itself: its answers, those that did not end, those kept to learn from, and those on which
-the reward raised, {"count", "examples": {id: what it raised}}."""
+COUNTED = ("answer_tokens", "responses", "unended", "kept", "reward_errors")
+"""Mean tokens of the answers learnt from, end token left out; and where the model answered itself: its answers, those
+that did not end, those kept to learn from, those on which the reward raised, {"count", "examples": {id: what}}."""
 
 
 def train(

@@ -99,15 +99,20 @@ def _within(path: str | None, folder: Path) -> str | None:
 def _evaluate(step: Evaluate, store: Store, catalog: Catalog, folder: Path) -> dict[str, Any]:
     target = _target(step.target, catalog)
     where = checkpoint(step.train, step.base.folder, store)
+    if step.train is None:
+        where = Checkpoint(step.base.folder, step.base.adapter)
     if getattr(target, "needs_model", True):
         model = shelf.take(where)
-        if step.train is not None:
+        if step.train is not None or step.base.adapter is not None:
             shelf.check(model, step.base.folder)
     else:
         model = models.Model(None, None, where)
     began = time.perf_counter()
     found = evaluate(model, target, step.limit)
     write_items(folder / "items.jsonl.gz", (asdict(item) for item in found.items))
+    if found.outputs:
+        both = zip(found.items, found.outputs, strict=True)
+        write_items(folder / "outputs.jsonl.gz", ({"id": i.id, "prompt": i.prompt, **asdict(o)} for i, o in both))
     values = {key: getattr(found, key) for key in ("metric", "value", "stderr", "n")}
     return {**values, "cost": {"seconds": round(time.perf_counter() - began, 3)}}
 

@@ -4,8 +4,9 @@ The distractors are the answers of typical slips: a lost carry, a digit that is 
 Where the right option stands is drawn for each item from the hash of its question.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from random import Random
+from typing import Any
 
 from xferbench import Example
 
@@ -118,6 +119,14 @@ def items(split: str) -> Iterator[Problem]:
 def example(problem: Problem) -> Example:
     """Return a problem as an example to learn from, or to aim at."""
     return Example(f"gpqa-{digest(problem.question)}", problem.prompt, problem.worked, NAME, "xferbench_mini")
+
+
+def classes(doc: Mapping[str, Any], completion: str) -> tuple[str | None, str]:
+    """Return the letter of the option that a completion ends in (None: of none), and that of the right one."""
+    options = list(doc["options"])
+    said = final(completion).rstrip(").")
+    named = LETTERS[options.index(said)] if said in options else said if said in tuple(LETTERS) else None
+    return named, LETTERS[options.index(final(doc["answer"]))]
 
 
 def right(completion: str, answer: str, options: tuple[str, ...]) -> bool:

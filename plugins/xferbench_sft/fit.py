@@ -6,6 +6,7 @@ influence is exactly what was learnt.
 
 from collections.abc import Sequence
 from pathlib import Path
+from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -53,7 +54,9 @@ def fit(
         torch.save(named_state(trainer.optimizer, trainer.model), Path(made.adapter or made.base) / "optimizer.pt")
     state = trainer.state
     tokens = round(sum(len(one.ids) for one in encoded) * (state.epoch or 0))
-    last = spent(settings, model, state.global_step, tokens) | fate | {"seconds_before": clock.before}
+    learnt = fmean(len(one.ids) - one.prompt - 1 for one in encoded)
+    last = spent(settings, model, state.global_step, tokens) | fate
+    last |= {"answer_tokens": learnt, "seconds_before": clock.before}
     log(curve(state.log_history, clock.seconds), last, out)
     return made
 

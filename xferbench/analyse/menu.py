@@ -7,7 +7,20 @@ from typing import Any
 
 from xferbench import results as rows
 from xferbench.analyse import agreement as agreements
-from xferbench.analyse import composition, document, heatmap, index, mixture, order, traits, wide
+from xferbench.analyse import (
+    changes,
+    composition,
+    document,
+    drift,
+    effects,
+    heatmap,
+    index,
+    mixture,
+    order,
+    outputs,
+    traits,
+    wide,
+)
 from xferbench.analyse import methods as recipes
 from xferbench.analyse import training as trainings
 from xferbench.errors import UsageError
@@ -22,6 +35,8 @@ class Source:
     table: wide.Wide
     drop: float = order.DROP
     """A loss of so much (a fraction) is called a failure by `order`."""
+    about: Path | None = None
+    """A CSV that says of sources and targets what `side-effects` sorts them by."""
 
 
 @dataclass(frozen=True)
@@ -98,6 +113,34 @@ def mix(source: Source) -> Analysis:
     return Analysis(found, lambda: mixture.text(found), lambda path: mixture.draw(found, path))
 
 
+def drifts(source: Source) -> Analysis:
+    """How far trainings moved the model, beside what they gained; `xferbench drift DIR` measures it."""
+    root = source.results.root
+    measured = drift.read(root) if root is not None else []
+    if not measured:
+        raise UsageError(f"no drift was measured here: xferbench drift {root or 'DIR'} does it (it loads the models)")
+    found = drift.drift(source.results, measured)
+    return Analysis(found, lambda: drift.text(found), lambda path: drift.draw(found, path))
+
+
+def errors(source: Source) -> Analysis:
+    """Which items came right and which went wrong, beside the baseline."""
+    found = changes.changes(source.results)
+    return Analysis(found, lambda: changes.text(found), lambda path: changes.draw(found, path))
+
+
+def answers(source: Source) -> Analysis:
+    """Lengths of the outputs, classes that they name, and inputs on which they err."""
+    found = outputs.outputs(source.results)
+    return Analysis(found, lambda: outputs.text(found), lambda path: outputs.draw(source.results, found, path))
+
+
+def side_effects(source: Source) -> Analysis:
+    """Gains by same or different domain and similar or different statistics."""
+    found = effects.effects(source.results, None if source.about is None else effects.read(source.about))
+    return Analysis(found, lambda: effects.text(found), lambda path: effects.draw(found, path))
+
+
 def training(source: Source) -> Analysis:
     """Loss, reward and sampling ratios over the steps of every training."""
     if source.results.root is None:
@@ -109,11 +152,15 @@ def training(source: Source) -> Analysis:
 ANALYSES: dict[str, Callable[[Source], Analysis]] = {
     "agreement": agreement,
     "composition": compositions,
+    "drift": drifts,
+    "errors": errors,
     "heatmap": heatmaps,
     "index": indices,
     "mix": mix,
     "methods": methods,
     "order": orders,
+    "outputs": answers,
+    "side-effects": side_effects,
     "training": training,
     "traits": components,
     "transfer": transfer,

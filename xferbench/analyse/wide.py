@@ -152,7 +152,7 @@ def of(found: Results) -> Wide:
     recipe = trained[0].recipe if trained else ""
     places: dict[tuple[str, str], dict[int | None, float]] = {}
     for cell in found.cells:
-        if cell.recipe == recipe or not cell.curriculum:
+        if cell.recipe == recipe or not cell.curriculum or cell.seed is None:  # a checkpoint from elsewhere: any method
             places.setdefault((cell.curriculum or BASE, cell.target), {})[cell.seed] = cell.value
     rows = list(dict.fromkeys(row for row, _ in places))
     targets = list(dict.fromkeys(target for _, target in places))

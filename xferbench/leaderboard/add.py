@@ -29,7 +29,8 @@ def add(root: Path, run: Path, about: Mapping[str, Any]) -> str:
     board, results = read_board(root), read(run)
     if not results.steps:
         raise UsageError(f"{run}: its rows have no recipes; repeat the run's command, which does no step again")
-    made = [_made(board, results, pair, about) for pair in pairs(results)]
+    own = [pair for pair in pairs(results) if None not in pair.cells["transfer"]]  # not what was trained elsewhere
+    made = [_made(board, results, pair, about) for pair in own]
     if not made:
         raise UsageError(f"{run}: no pair of a source and a target was measured")
     new, faults = [], []
