@@ -9,7 +9,7 @@ import click
 
 from xferbench.leaderboard.commands import leaderboard
 
-KINDS = ("domains", "trainers", "scorers", "targets", "suites", "executors")
+KINDS = ("domains", "trainers", "scorers", "targets", "suites", "executors", "treatments")
 
 
 class Commands(click.Group):
