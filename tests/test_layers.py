@@ -17,6 +17,7 @@ FLOORS = {
         "hub",
         "models",
         "treatments",
+        "problem",
         "settings",
         "curriculum",
         "budget",
@@ -31,7 +32,7 @@ FLOORS = {
     6: ("plan", "testing", "gather", "job"),
     7: ("schedule",),
     8: ("execute",),
-    9: ("mix", "outcome", "lookup"),
+    9: ("mix", "outcome", "lookup", "describe"),
     10: ("face",),
     11: ("cli",),
 }

@@ -307,10 +307,12 @@ def gc(directory: Path, yes: bool) -> None:
 @click.option("--plot", type=click.Path(path_type=Path), help="Draw into FILE.png or FILE.svg.")
 @click.option("--scale", type=click.Choice(["points", "fraction"]), default="points", help="Of a table's values.")
 @click.option("--n", multiple=True, metavar="TARGET=ITEMS", help="Items of a target of a table.")
+@click.option("--grammar", metavar="PIPELINE", help="features: a spaCy pipeline that counts grammar as well.")
 @click.option("--drop", default=5.0, show_default=True, metavar="POINTS", help="order: a loss that is a failure.")
 def analyse(
-    what: str, source: Path, json: bool, plot: Path | None, scale: str, n: tuple[str, ...], drop: float
-) -> None:
+    what: str, source: Path, json: bool, plot: Path | None, scale: str, n: tuple[str, ...], drop: float,
+    grammar: str | None,
+) -> None:  # fmt: skip
     """Analyse a run's folder, or a table from elsewhere.
 
     \b
@@ -320,7 +322,7 @@ def analyse(
     """
     from xferbench.face import analyse_command
 
-    analyse_command(what, source, json, plot, scale, n, drop)
+    analyse_command(what, source, json, plot, scale, n, drop, grammar)
 
 
 @main.command()

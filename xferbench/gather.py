@@ -40,6 +40,8 @@ def gather(plan: Plan, store: Store, failed: dict[str, str], root: Path) -> Resu
             _beside(store, root, step.id, "scores")
             row = {"scorer": step.scorer.name, "target": step.target.name, "source": step.data.label, "step": step.id}
             row |= {key: found[key] for key in ("mean", "n", "null", "notes", "queries")}
+            if step.scorer.name in plan.similarities:
+                row["similarity"] = plan.similarities[step.scorer.name]
             if row["mean"] is None:
                 row["reason"] = "no example has a finite score"
             results.attribution.append(row)

@@ -127,7 +127,12 @@ class Planner:
         once = {step.id: step for step in attributions}
         steps = self._ordered([*unique.values(), *subsets], list(once.values()))
         return Plan(self.asked, self.base, steps, tuple(unique.values()), tuple(once.values()), tuple(self.notes),
-                    self.own_domains, self.supply.account(), tuple(subsets))  # fmt: skip
+                    self.own_domains, self.supply.account(), tuple(subsets), self._similarities())  # fmt: skip
+
+    def _similarities(self) -> dict[str, str]:
+        names = [spec(text)[0] for text in self.asked.scorer]
+        kinds = {name: getattr(self.catalog.entry("scorer", name).value, "similarity", None) for name in names}
+        return {name: kind for name, kind in kinds.items() if kind}
 
     def _cells(self, source: str, text: str, target: Named, label: str, trainers: tuple[Named, ...]) -> list[Planned]:
         found = []

@@ -6,12 +6,14 @@ training that kept a log), `not_done` (a step that failed, and why), `step` (the
 the hash of, what it cost, and what machine did it).
 DIR/training/<step>.jsonl is the log of a training: a line for each point of the curve.
 DIR/items/<step>.jsonl.gz holds one line for each test item: {"id", "prompt", "score"}; "prompt" is a hash, no text.
+DIR/features/<target>.jsonl.gz holds one line for each test item: {"id", "features": {name: count}}.
 DIR/scores/<step>.jsonl.gz holds one line for each training example that a scorer scored: {"id", "source", "score"}.
 """
 
 import gzip
 import json
 import os
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -81,11 +83,24 @@ class Results:
             return {}
         return read_items(self.root / "items" / f"{step}.jsonl.gz")
 
+    def features(self, target: str) -> dict[str, dict[str, float]]:
+        """Return {item id: {feature: count}} of a target's items; nothing where they are not described."""
+        path = None if self.root is None else features_path(self.root, target)
+        if path is None or not path.is_file():
+            return {}
+        with gzip.open(path, "rt", encoding="utf-8") as lines:
+            return {row["id"]: row["features"] for row in map(json.loads, lines)}
+
     def scores(self, step: str) -> NDArray[np.float64]:
         """Return the finite scores of one attribution step's training examples, in the order of the file."""
         path = None if self.root is None else self.root / "scores" / f"{step}.jsonl.gz"
         found = read_scores(path).values() if path is not None and path.is_file() else ()
         return np.array([score for score in found if score is not None], dtype=float)
+
+
+def features_path(root: Path, target: str) -> Path:
+    """Return where the features of a target's items lie."""
+    return root / "features" / f"{re.sub(r'[^A-Za-z0-9._=-]+', '_', target)}.jsonl.gz"
 
 
 def read_items(path: Path) -> dict[tuple[str, str], float]:

@@ -7,9 +7,11 @@ from typing import Any
 
 from xferbench import results as rows
 from xferbench.analyse import agreement as agreements
-from xferbench.analyse import composition, document, heatmap, index, mixture, order, traits, wide
+from xferbench.analyse import composition, document, heatmap, index, mixture, order, similarity, traits, wide
+from xferbench.analyse import features as described
 from xferbench.analyse import methods as recipes
 from xferbench.analyse import training as trainings
+from xferbench.analyse import treatments as treated
 from xferbench.errors import UsageError
 from xferbench.results import Results
 
@@ -92,6 +94,24 @@ def heatmaps(source: Source) -> Analysis:
     return Analysis(found, lambda: heatmap.text(found), lambda path: heatmap.draw(found, path))
 
 
+def similarities(source: Source) -> Analysis:
+    """How alike sources and targets are, and whether that foretells transfer."""
+    found = similarity.similarity(source.results)
+    return Analysis(found, lambda: similarity.text(found), lambda path: similarity.draw(found, path))
+
+
+def features(source: Source) -> Analysis:
+    """Which items training helps: success of the trained over the base model by what is counted in an item."""
+    found = described.features(source.results)
+    return Analysis(found, lambda: described.text(found), lambda path: described.draw(found, path))
+
+
+def treatments(source: Source) -> Analysis:
+    """Treated sources (wrong labels, imbalance, fewer examples) against the same source as it is."""
+    found = treated.treatments(source.results)
+    return Analysis(found, lambda: treated.text(found), lambda path: treated.draw(found, path))
+
+
 def mix(source: Source) -> Analysis:
     """The curve of a mixture over its shares, and what choosing by influence is worth."""
     found = mixture.mixture(source.results)
@@ -109,12 +129,15 @@ def training(source: Source) -> Analysis:
 ANALYSES: dict[str, Callable[[Source], Analysis]] = {
     "agreement": agreement,
     "composition": compositions,
+    "features": features,
     "heatmap": heatmaps,
     "index": indices,
     "mix": mix,
     "methods": methods,
     "order": orders,
+    "similarity": similarities,
     "training": training,
     "traits": components,
     "transfer": transfer,
+    "treatments": treatments,
 }
