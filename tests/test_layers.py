@@ -26,7 +26,7 @@ FLOORS = {
         "locks",
         "machine",
     ),
-    3: ("draw", "experiment", "lmeval", "loss", "train", "evaluate", "attribute", "store", "ready"),
+    3: ("draw", "experiment", "lmeval", "loss", "judge", "train", "evaluate", "attribute", "store", "ready"),
     4: ("catalog", "analyse", "index", "shelf", "upkeep"),
     5: ("planned", "supply", "work", "listing", "status", "doctor", "contract", "leaderboard"),
     6: ("plan", "testing", "gather", "job"),

@@ -38,6 +38,7 @@ def listing(text: str, as_json: bool) -> str:
             lines.append(f"{'':{wide}}  {shown}")
     if kind == "target":
         lines.append(f"{'lmeval:NAME':{wide}}  any task of lm-eval by its own name")
+        lines.append(f"{'judge:TARGET':{wide}}  its answers graded by a language model: model=NAME,url=...")
     return "\n".join(lines)
 
 

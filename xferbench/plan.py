@@ -8,7 +8,7 @@ from typing import Any
 
 from xferbench import models
 from xferbench.api import Suite
-from xferbench.catalog import Catalog
+from xferbench.catalog import JUDGE, Catalog
 from xferbench.curriculum import Curriculum, parse
 from xferbench.errors import UsageError, unknown
 from xferbench.experiment import Experiment, spec
@@ -95,12 +95,14 @@ class Planner:
         text, treatment = split(text) if kind == "domain" else (text, "")
         name, settings = spec(text)
         short = self.suite.domains if kind == "domain" else self.suite.targets
+        judge = JUDGE if kind == "target" and name.startswith(JUDGE) else ""
+        name = name.removeprefix(judge)
         full = short.get(name, name)
         if kind == "domain" and settings:
             raise UsageError(f"domain {name} takes no settings")
         if not full.startswith("lmeval:") and full not in self.catalog.names(kind):
             raise unknown(kind, name, [*self.catalog.names(kind), *short])
-        return join(full + text[len(name) :], treatment)
+        return join(judge + full + text[len(judge + name) :], treatment)
 
     def plan(self) -> Plan:
         recipes = [(text, self.recipe(text)) for text in self.asked.trainer]

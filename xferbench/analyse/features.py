@@ -160,12 +160,13 @@ def text(found: Sequence[Mapping[str, Any]]) -> str:
 
 
 def draw(found: Sequence[Mapping[str, Any]], path: Path) -> None:
-    """Draw, for up to four pairs of the strongest correlations, all correlations and success by steps."""
+    """Draw, for up to four pairs (the strongest of each target first), all correlations and success by steps."""
     known = [row for row in found if any(one["p"] is not None for one in row["correlations"].values())]
     if not known:
         raise UsageError("there is nothing to draw: no pair has described items with different gains")
     known.sort(key=lambda row: -max(abs(one["spearman"] or 0) for one in row["correlations"].values()))
-    shown = known[:SHOWN]
+    first = list({row["target"]: row for row in reversed(known)}.values())[::-1]  # of each target the strongest
+    shown = [*first, *(row for row in known if row not in first)][:SHOWN]
     most = max(sum(one["p"] is not None for one in row["correlations"].values()) for row in shown)
     figure, axes = canvas(len(shown), 2, (9.6, len(shown) * (1.4 + 0.2 * min(most, 24))))
     for place, row in enumerate(shown):

@@ -9,6 +9,7 @@ from xferbench import results as rows
 from xferbench.analyse import agreement as agreements
 from xferbench.analyse import composition, document, heatmap, index, mixture, order, similarity, traits, wide
 from xferbench.analyse import features as described
+from xferbench.analyse import judged as judgements
 from xferbench.analyse import methods as recipes
 from xferbench.analyse import training as trainings
 from xferbench.analyse import treatments as treated
@@ -106,6 +107,12 @@ def features(source: Source) -> Analysis:
     return Analysis(found, lambda: described.text(found), lambda path: described.draw(found, path))
 
 
+def judge(source: Source) -> Analysis:
+    """Whether a language model as a judge agrees with exact match, and its calibration."""
+    found = judgements.judged(source.results)
+    return Analysis(found, lambda: judgements.text(found), lambda path: judgements.draw(found, path))
+
+
 def treatments(source: Source) -> Analysis:
     """Treated sources (wrong labels, imbalance, fewer examples) against the same source as it is."""
     found = treated.treatments(source.results)
@@ -132,6 +139,7 @@ ANALYSES: dict[str, Callable[[Source], Analysis]] = {
     "features": features,
     "heatmap": heatmaps,
     "index": indices,
+    "judge": judge,
     "mix": mix,
     "methods": methods,
     "order": orders,
