@@ -93,7 +93,7 @@ def test_alikeness_that_orders_the_gains_supports_the_hypothesis(tmp_path):
     rng = np.random.default_rng(0)
     gains = {(s, t): 0.5 * rng.random() for s in "abcdef" for t in "abcdef"}
     alike = {pair: gain + 0.02 * rng.random() for pair, gain in gains.items()}
-    found = similarity.similarity(run(tmp_path, gains, alike, own="abcdef", spread=0.01))
+    found = similarity.similarity(run(tmp_path, gains, alike, own="abcdef", spread=0.01), resamples=500)
     (matrix,), (test,) = found["matrices"], found["tests"]
     off = [pair for pair in gains if pair[0] != pair[1]]
     assert test["cells"] == 30
@@ -110,7 +110,7 @@ def test_alikeness_that_orders_the_gains_supports_the_hypothesis(tmp_path):
 def test_alikeness_that_goes_against_the_gains_contradicts_it(tmp_path):
     rng = np.random.default_rng(1)
     gains = {(s, t): 0.5 * rng.random() for s in "abcdef" for t in "abcdef"}
-    found = similarity.similarity(run(tmp_path, gains, {pair: 1 - gain for pair, gain in gains.items()}, own="abcdef"))
+    found = similarity.similarity(run(tmp_path, gains, {pair: 1 - gain for pair, gain in gains.items()}, own="abcdef"), resamples=500)
     assert found["tests"][0]["verdict"] == "contradicted"
 
 
@@ -131,7 +131,7 @@ def test_three_sources_leave_it_undecided_whatever_they_say(tmp_path):
     ids=["one source", "constant", "cells missing"],
 )
 def test_what_cannot_be_tested_is_null_with_a_reason(tmp_path, gains, alike, why):
-    found = similarity.similarity(run(tmp_path, gains, alike or dict.fromkeys(gains, 0.5)))
+    found = similarity.similarity(run(tmp_path, gains, alike or dict.fromkeys(gains, 0.5)), resamples=500)
     (test,) = found["tests"]
     assert test["spearman"] is None
     assert why in test["why"]

@@ -3,14 +3,17 @@
 from collections import Counter
 from itertools import pairwise
 
+import numpy as np
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from xferbench import DataError, Domain, Example, UsageError
+from xferbench.analyse import treatments as analysis
 from xferbench.curriculum import parse
 from xferbench.draw import draw
 from xferbench.experiment import from_mapping
+from xferbench.results import Cell, Results
 from xferbench.treatments import FORMS, label, mislabelled, split, treat
 
 CLASSES = st.lists(st.sampled_from(["yes", "no", "maybe"]), min_size=12, max_size=60).filter(lambda c: len(set(c)) > 1)
@@ -162,3 +165,47 @@ def test_treated_sources_are_trained_and_measured_beside_the_plain_one(light, tm
 def test_every_treatment_is_told(xferbench):
     told = xferbench("list", "treatments").stdout
     assert all(form in told for form in FORMS)
+
+
+def measured(chance, seeds=3, items=400):
+    """Results with items for {curriculum: chance of a right answer}, for the same questions."""
+    rng = np.random.default_rng(1)
+    level = rng.random(items)
+    cells, held = [], {}
+    for curriculum, p in chance.items():
+        for seed in range(seeds):
+            scores = ((level + 0.3 * rng.random(items)) / 1.3 < p).astype(float)
+            step = f"{curriculum}-{seed}"
+            held[step] = {(f"i{n}", "p"): x for n, x in enumerate(scores)}
+            value = float(scores.mean())
+            cells.append(Cell("transfer", curriculum, "sft", curriculum, "t", seed, "acc", value, 0.02, items, step))
+    return Results({}, cells, [], [], None, held=held)
+
+
+def test_a_treatment_is_held_against_the_plain_source_item_by_item():
+    results = measured({"a": 0.7, "a~mislabelled=0.5": 0.4, "a~subsample=0.5": 0.7, "b~balanced": 0.5})
+    worse, same, alone = analysis.treatments(results)
+    bad, plain = (
+        np.mean([c.value for c in results.cells if c.curriculum == name]) for name in (worse["curriculum"], "a")
+    )
+    assert worse["value"] == pytest.approx(bad - plain)
+    assert worse["high"] < 0
+    assert worse["p_holm"] < 0.01
+    assert same["low"] < 0 < same["high"]
+    assert alone["reason"] == "b was not trained on as it is (add it to --source)"
+    assert alone["value"] is None
+    shown = analysis.text([worse, same, alone])
+    assert "b was not trained on" in shown
+    assert "nan" not in shown
+
+
+def test_shares_and_stages_keep_their_place_without_treatments():
+    assert analysis.untreated("a~shuffled:0.8+b:0.2>c~half3") == "a:0.8+b:0.2>c"
+
+
+def test_nothing_treated_is_said_and_not_drawn(tmp_path):
+    found = analysis.treatments(measured({"a": 0.5}))
+    assert found == []
+    assert "no source was treated" in analysis.text(found)
+    with pytest.raises(UsageError, match="nothing to draw"):
+        analysis.draw(found, tmp_path / "f.png")

@@ -1,4 +1,4 @@
-"""Does the judge agree with exact match? Both scored the same answers, so they are held against each other item by item.
+"""Does the judge agree with exact match? Both scored the same answers, so each item is held against itself.
 
 For every target `judge:TARGET` of a run that measured TARGET too: agreement, Cohen's kappa, the four counts, how much
 more lenient the judge is, and a calibration table: where it votes yes so often, how often is the answer exactly right?
@@ -31,7 +31,7 @@ def judged(results: Results, *, resamples: int = 2000, seed: int = 0) -> list[di
     Keys: target, of, curriculum (None: all together), cells (measurements), n (items), judge and exact (mean scores),
     leniency = judge - exact, agreement (share of answers that both call right or both wrong; the judge does so with
     more than half of its votes), kappa (Cohen 1960), counts {both, judge_only, exact_only, neither}, brier and ece of
-    the votes as probabilities, calibration [{"from", "to", "n", "vote", "exact", "low", "high"}]; NAME_low and NAME_high
+    the votes as probabilities, calibration [{"from", "to", "n", "vote", "exact", "low", "high"}]; NAME_low, NAME_high
     are ends of the 95 % percentile interval of a bootstrap over items. None beside a reason.
     """
     found = []
