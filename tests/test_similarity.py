@@ -110,7 +110,8 @@ def test_alikeness_that_orders_the_gains_supports_the_hypothesis(tmp_path):
 def test_alikeness_that_goes_against_the_gains_contradicts_it(tmp_path):
     rng = np.random.default_rng(1)
     gains = {(s, t): 0.5 * rng.random() for s in "abcdef" for t in "abcdef"}
-    found = similarity.similarity(run(tmp_path, gains, {pair: 1 - gain for pair, gain in gains.items()}, own="abcdef"), resamples=500)
+    against = run(tmp_path, gains, {pair: 1 - gain for pair, gain in gains.items()}, own="abcdef")
+    found = similarity.similarity(against, resamples=500)
     assert found["tests"][0]["verdict"] == "contradicted"
 
 
