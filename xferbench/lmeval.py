@@ -110,10 +110,7 @@ class LmEvalTask:
         items = self._measurement(samples, task).items
         chosen = [row for row in samples if row["filter"] == samples[0]["filter"]]
         rows = zip(items, sorted(chosen, key=lambda row: row["doc_id"]), strict=True)
-        return [
-            (item, Example(item.id, str(task.doc_to_text(row["doc"])), _answer(task, row["doc"])), row["resps"][0][0])
-            for item, row in rows
-        ]
+        return [(item, self._question(task, row["doc"], item.id), row["resps"][0][0]) for item, row in rows]
 
     def _samples(self, model: Model, limit: int | None, task: Any) -> list[dict[str, Any]]:
         from lm_eval import simple_evaluate
@@ -165,7 +162,10 @@ class LmEvalTask:
         for doc in task.eval_docs:
             text = json.dumps(doc, indent=2, default=handle_non_serializable, ensure_ascii=False)
             name = str(doc["id"]) if isinstance(doc, dict) and "id" in doc else hash_string(text)[:16]
-            yield Example(name, str(task.doc_to_text(doc)), _answer(task, doc), self.name)
+            yield self._question(task, doc, name)
+
+    def _question(self, task: Any, doc: Any, name: str) -> Example:
+        return Example(name, str(task.doc_to_text(doc)), _answer(task, doc), self.name)
 
     def _path(self) -> Path:
         path = Path(self.task)
