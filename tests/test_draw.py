@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from xferbench import DataError, Domain, Example, PluginError, UsageError
-from xferbench.draw import draw, fingerprint, shuffled
+from xferbench.draw import draw, fingerprint
+from xferbench.treatments import shuffled
 
 
 def numbers(n, **keep):

@@ -10,10 +10,10 @@ from scipy.stats import spearmanr
 
 from xferbench.analyse.agreement import agreement, draw, text
 from xferbench.analyse.lds import lds
-from xferbench.draw import half
 from xferbench.errors import UsageError
 from xferbench.experiment import from_mapping
 from xferbench.results import Results, read, write
+from xferbench.treatments import half
 
 
 def rows(losses, sums, source="s", target="t", scorer="cosine", recipe="sft"):

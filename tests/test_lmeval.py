@@ -87,6 +87,10 @@ def test_generations_score_item_by_item_as_lm_evals_own(model, yaml, tmp_path):
     theirs = lm_evals_own(model, tmp_path / "task.yaml", limit=4)
     assert [item.score for item in ours.items] == [row["exact_match"] for row in theirs]
     assert (ours.metric, ours.n) == ("exact_match", 4)
+    written = target.answers(model, 4)
+    assert tuple(item for item, _, _ in written) == ours.items
+    assert [text for _, _, text in written] == [row["resps"][0][0] for row in theirs]
+    assert [question for _, question, _ in written] == list(target.questions())[:4]
 
 
 def test_a_process_loads_a_task_once_and_again_when_its_file_has_changed(yaml):
@@ -107,6 +111,14 @@ def test_the_same_question_twice_is_two_items(plain, pick):
     keys = Counter((item.id, item.prompt) for item in pick.measure(plain, None).items)
     assert max(keys.values()) == 1
     assert sum(item_id.endswith("#2") for item_id, _ in keys) == 1
+
+
+def test_the_questions_are_the_items_by_id_with_their_answers(plain, pick):
+    asked = list(pick.questions())
+    assert [item.id.removesuffix("#2") for item in pick.measure(plain, None).items] == [one.id for one in asked]
+    assert (asked[1].prompt, asked[1].answer) == ("Is 41 odd or even?", "odd")
+    with pytest.raises(UsageError, match="its answers are chosen"):
+        pick.answers(plain, 3)
 
 
 def test_items_hold_no_text_of_the_benchmark(plain, pick):

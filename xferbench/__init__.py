@@ -30,6 +30,7 @@ _HOME = {
     "lmeval": ("LmEvalTask",),
     "models": ("Encoded", "Model", "encode", "load"),
     "outcome": ("Outcome", "read", "run"),
+    "problem": ("features",),
     "progress": ("report_progress",),
 }
 _WHERE = {name: module for module, names in _HOME.items() for name in names}

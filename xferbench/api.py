@@ -114,6 +114,8 @@ class Target(Protocol):
     """A benchmark. `domain` is what DIRECT trains on (or None); `group` is the kind it is counted under.
 
     One with `needs_model = False` is given a Model of which only `checkpoint` is there, and nothing is loaded for it.
+    One with questions() -> Iterable[Example], its test items under the ids of its Items, has them described by `analyse
+    features`.
     """
 
     name: str
@@ -144,7 +146,8 @@ class Scorer(Protocol):
     """A frozen dataclass whose fields are its settings, each with a default.
 
     One that reads what training left beside the adapter says so in a property `needs`, {trainer's setting: value}:
-    a plan sets it for the training that is scored.
+    a plan sets it for the training that is scored. One that says how alike two texts are names what it compares in a
+    class attribute `similarity` (vocabulary, meaning, style, structure): `analyse similarity` shows it.
     """
 
     name: ClassVar[str]

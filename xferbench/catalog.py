@@ -21,7 +21,7 @@ from xferbench.api import Domain, Suite
 from xferbench.errors import PluginError, UsageError, XferbenchError, nearest, unknown
 from xferbench.settings import convert, fields
 
-LOSS = "loss:"
+LOSS, JUDGE = "loss:", "judge:"
 """loss:TARGET measures the loss of a target's queries; only the harness asks for it."""
 KINDS = ("domain", "trainer", "scorer", "target", "suite", "executor")
 
@@ -72,6 +72,11 @@ class Catalog:
             from xferbench.lmeval import stock_target
 
             return Entry(stock_target(name), Plugin("lmeval", "lm_eval", version("lm_eval"), "lm_eval"))
+        if kind == "target" and name.startswith(JUDGE):
+            from xferbench.judge import Judged
+
+            inner = self.entry(kind, name.removeprefix(JUDGE))
+            return Entry(Judged(inner.value, domain=inner.value.domain), inner.plugin)
         if kind == "target" and name.startswith(LOSS):
             from xferbench.loss import Loss
 

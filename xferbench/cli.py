@@ -10,7 +10,7 @@ import click
 from xferbench.commands import drift
 from xferbench.leaderboard.commands import leaderboard
 
-KINDS = ("domains", "trainers", "scorers", "targets", "suites", "executors")
+KINDS = ("domains", "trainers", "scorers", "targets", "suites", "executors", "treatments")
 
 
 class Commands(click.Group):
@@ -310,11 +310,13 @@ def gc(directory: Path, yes: bool) -> None:
 @click.option("--plot", type=click.Path(path_type=Path), help="Draw into FILE.png or FILE.svg.")
 @click.option("--scale", type=click.Choice(["points", "fraction"]), default="points", help="Of a table's values.")
 @click.option("--n", multiple=True, metavar="TARGET=ITEMS", help="Items of a target of a table.")
+@click.option("--grammar", metavar="PIPELINE", help="features: a spaCy pipeline that counts grammar as well.")
 @click.option("--drop", default=5.0, show_default=True, metavar="POINTS", help="order: a loss that is a failure.")
 @click.option("--about", type=click.Path(path_type=Path), help="side-effects: CSV with name, domain, statistics.")
 def analyse(
     what: str, source: Path, json: bool, plot: Path | None, scale: str, n: tuple[str, ...], drop: float,
     about: Path | None,
+    grammar: str | None,
 ) -> None:  # fmt: skip
     """Analyse a run's folder, or a table from elsewhere.
 
@@ -325,7 +327,7 @@ def analyse(
     """
     from xferbench.face import analyse_command
 
-    analyse_command(what, source, json, plot, scale, n, drop, about)
+    analyse_command(what, source, json, plot, scale, n, drop, about, grammar)
 
 
 @main.command()

@@ -58,7 +58,7 @@ def parse(text: str) -> Curriculum:
 
 def _stage(text: str, stage: str) -> Stage:
     parts = tuple(_part(text, part.strip()) for part in stage.split("+"))
-    names = [part.domain for part in parts]
+    names = [part.plain for part in parts]
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
         raise UsageError(f"curriculum {text!r}: {twice} is mixed with itself")

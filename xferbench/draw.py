@@ -1,4 +1,4 @@
-"""Which examples a step learns from: a recorded, repeatable draw from a domain, and the treatments of it."""
+"""Which examples a step learns from: a recorded, repeatable draw from a domain, treated, and choices among them."""
 
 import dataclasses
 import hashlib
@@ -10,9 +10,7 @@ from itertools import islice
 
 from xferbench.api import Domain, Example
 from xferbench.errors import DataError, PluginError, UsageError, XferbenchError
-
-HALF = "half"
-"""half0, half1, ...: a random half of what is drawn, as datamodels need; shuffled: the placebo."""
+from xferbench.treatments import treat
 
 
 def draw(domain: Domain, limit: int | None, treatment: str = "", seed: int = 0) -> list[Example]:
@@ -39,22 +37,7 @@ def draw(domain: Domain, limit: int | None, treatment: str = "", seed: int = 0) 
         order = random.Random(f"draw {seed} {domain.name}").sample(range(len(found)), len(found))
         found = [found[index] for index in order[:limit]]
     found = [e if e.domain else dataclasses.replace(e, domain=domain.name) for e in found]
-    if treatment.startswith(HALF):
-        return [found[place] for place in half(len(found), int(treatment.removeprefix(HALF)), seed)]
-    return shuffled(found, seed) if treatment == "shuffled" else found
-
-
-def half(n: int, number: int, seed: int = 0) -> list[int]:
-    """Return the places, in order, of n // 2 of n examples: random half `number`, the same for every training seed."""
-    return sorted(random.Random(f"half {seed} {number}").sample(range(n), n // 2))
-
-
-def shuffled(examples: Sequence[Example], seed: int = 0) -> list[Example]:
-    """Give each prompt the answer of another example: the same tokens, nothing to learn but their form (placebo)."""
-    order = list(range(len(examples)))
-    random.Random(f"shuffled {seed}").shuffle(order)
-    answer = {order[i]: examples[order[i - 1]].answer for i in range(len(order))}  # one cycle: nobody keeps their own
-    return [dataclasses.replace(example, answer=answer[i]) for i, example in enumerate(examples)]
+    return treat(found, treatment, seed)
 
 
 RANKS = ("top", "bottom", "random")

@@ -117,7 +117,8 @@ def split(text: str) -> list[str]:
     """Split at commas, but keep settings with their name: "sft:rank=8,epochs=2,grpo" is two recipes."""
     parts: list[str] = []
     for part in (part.strip() for part in text.split(",")):
-        if parts and "=" in part and ":" not in part.split("=")[0] and "=" in parts[-1]:
+        setting = "=" in part and not {":", "~"} & set(part.split("=")[0])
+        if parts and setting and "=" in parts[-1]:
             parts[-1] += f",{part}"
         elif part:
             parts.append(part)

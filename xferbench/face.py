@@ -161,12 +161,17 @@ def clock(seconds: float) -> str:
 def analyse_command(
     what: str, source: Path, as_json: bool, plot: Path | None, scale: str, counts: tuple[str, ...], drop: float,
     about: Path | None = None,
+    grammar: str | None = None,
 ) -> None:  # fmt: skip
     """Do `xferbench analyse`."""
     from xferbench.analyse import menu
 
     if what not in menu.ANALYSES:
         raise unknown("analysis", what, menu.ANALYSES)
+    if what == "features" and source.is_dir():
+        from xferbench.describe import describe
+
+        describe(source, grammar)
     sizes = {}
     for count in counts:
         target, equals, n = count.rpartition("=")

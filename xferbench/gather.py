@@ -5,11 +5,11 @@ from pathlib import Path
 from typing import Any
 
 from xferbench import __version__
-from xferbench.draw import half
 from xferbench.planned import Plan
 from xferbench.results import Cell, Results, read_scores
 from xferbench.steps import Evaluate, Step, Train, recipe
 from xferbench.store import Store, write_whole
+from xferbench.treatments import HALF, half
 
 
 def gather(plan: Plan, store: Store, failed: dict[str, str], root: Path) -> Results:
@@ -40,9 +40,11 @@ def gather(plan: Plan, store: Store, failed: dict[str, str], root: Path) -> Resu
         if store.done(step):
             found = store.result(step)
             _beside(store, root, step.id, "scores")
-            named = {"scorer": plan.scorer(step), "target": step.target.name, "source": step.data.domain}
+            named = {"scorer": plan.scorer(step), "target": step.target.name, "source": step.data.label}
             row = {**named, "step": step.id}
             row |= {key: found[key] for key in ("mean", "n", "null", "notes", "queries")}
+            if step.scorer.name in plan.similarities:
+                row["similarity"] = plan.similarities[step.scorer.name]
             if row["mean"] is None:
                 row["reason"] = "no example has a finite score"
             results.attribution.append(row)
@@ -124,7 +126,7 @@ def _step(step: Step, found: dict[str, Any]) -> dict[str, Any]:
 
 
 def _fates(plan: Plan, store: Store) -> list[str]:
-    """Say how many examples were too long for the model, once for each curriculum."""
+    """Say how many examples a treatment left, and how many were too long for the model, once for each curriculum."""
     found: dict[str, None] = {}
     for step in plan.steps:
         if isinstance(step, Train) and store.done(step):
@@ -133,6 +135,9 @@ def _fates(plan: Plan, store: Store) -> list[str]:
                 if result[fate]:
                     count = f"{result[fate]} of {result['n']} examples"
                     found[f"{step.curriculum}: {count} were {fate}, too long for the model"] = None
+            drawn = sum(data.chosen.n if data.chosen else data.n for data in step.data)
+            if result["n"] < drawn and not any(f"~{HALF}" in data.label for data in step.data):
+                found[f"{step.curriculum}: learns from {result['n']} of the {drawn} examples drawn"] = None
     return [*found, *_answers(plan, store)]
 
 

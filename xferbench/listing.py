@@ -7,18 +7,21 @@ from typing import Any
 from xferbench.catalog import KINDS, Entry, load, summary
 from xferbench.errors import unknown
 from xferbench.settings import fields
+from xferbench.treatments import FORMS
 
 
 def kind_of(text: str) -> str:
     """Accept domain or domains; UsageError for anything else."""
     kind = text.removesuffix("s")
     if kind not in KINDS:
-        raise unknown("kind", text, [f"{kind}s" for kind in KINDS])
+        raise unknown("kind", text, [*(f"{kind}s" for kind in KINDS), "treatments"])
     return kind
 
 
 def listing(text: str, as_json: bool) -> str:
     """List all of one kind: name, one line, plugin, fields with their defaults."""
+    if text in ("treatment", "treatments"):
+        return _treatments(as_json)
     kind = kind_of(text)
     catalog = load()
     rows = [_row(kind, name, catalog.entry(kind, name)) for name in catalog.names(kind)]
@@ -35,7 +38,15 @@ def listing(text: str, as_json: bool) -> str:
             lines.append(f"{'':{wide}}  {shown}")
     if kind == "target":
         lines.append(f"{'lmeval:NAME':{wide}}  any task of lm-eval by its own name")
+        lines.append(f"{'judge:TARGET':{wide}}  its answers graded by a language model: model=NAME,url=...")
     return "\n".join(lines)
+
+
+def _treatments(as_json: bool) -> str:
+    if as_json:
+        return json.dumps([{"name": form, "summary": line} for form, line in FORMS.items()], indent=1)
+    wide = max(map(len, FORMS))
+    return "\n".join(f"NAME~{form:{wide}}  {line}" for form, line in FORMS.items())
 
 
 def about(text: str, name: str, as_json: bool) -> str:

@@ -106,9 +106,30 @@ class LmEvalTask:
 
     def measure(self, model: Model, limit: int | None) -> Measurement:
         """Score `model` on the first `limit` items (None: all), as lm-eval itself would."""
+        task = self._build()
+        samples = self._samples(model, limit, task)
+        measured = self._measurement(samples, task)
+        outputs = self._outputs(samples, task, model.tokenizer, measured.metric)
+        task.instances.clear()  # the task stays for the next checkpoint, its requests need not
+        return dataclasses.replace(measured, outputs=outputs)
+
+    def answers(self, model: Model, limit: int | None) -> list[tuple[Item, Example, str]]:
+        """Return for each item its score, the question with the reference answer, and what `model` wrote.
+
+        UsageError for a task whose answers are chosen and not written.
+        """
+        task = self._build()
+        if task.OUTPUT_TYPE != "generate_until":
+            raise UsageError(f"target {self.name} is {task.OUTPUT_TYPE}: its answers are chosen, so there is no text")
+        samples = self._samples(model, limit, task)
+        items = self._measurement(samples, task).items
+        chosen = [row for row in samples if row["filter"] == samples[0]["filter"]]
+        rows = zip(items, sorted(chosen, key=lambda row: row["doc_id"]), strict=True)
+        return [(item, self._question(task, row["doc"], item.id), row["resps"][0][0]) for item, row in rows]
+
+    def _samples(self, model: Model, limit: int | None, task: Any) -> list[dict[str, Any]]:
         from lm_eval import simple_evaluate
 
-        task = self._build()
         with _undisturbed():
             found = simple_evaluate(
                 model=_lm(model, self.batch_size),
@@ -125,10 +146,7 @@ class LmEvalTask:
                 f"lm-eval returned nothing for {self.name}: it thinks that it is one of several processes"
             )
         (samples,) = found["samples"].values()
-        measured = self._measurement(samples, task)
-        outputs = self._outputs(samples, task, model.tokenizer, measured.metric)
-        task.instances.clear()  # the task stays for the next checkpoint, its requests need not
-        return dataclasses.replace(measured, outputs=outputs)
+        return list(samples)
 
     def queries(self, limit: int | None) -> Sequence[Example]:
         """Return questions with their answers: from the plugin, or the task's validation, training or test split."""
@@ -150,6 +168,19 @@ class LmEvalTask:
                 break
             found.append(Example(f"{self.name}-{number}", str(task.doc_to_text(doc)), _answer(task, doc), self.name))
         return found
+
+    def questions(self) -> Iterator[Example]:
+        """Yield the test items themselves: the id that an Item of theirs has (but for #2, ... of repeated ones)."""
+        from lm_eval.utils import handle_non_serializable, hash_string
+
+        task = self._build()
+        for doc in task.eval_docs:
+            text = json.dumps(doc, indent=2, default=handle_non_serializable, ensure_ascii=False)
+            name = str(doc["id"]) if isinstance(doc, dict) and "id" in doc else hash_string(text)[:16]
+            yield self._question(task, doc, name)
+
+    def _question(self, task: Any, doc: Any, name: str) -> Example:
+        return Example(name, str(task.doc_to_text(doc)), _answer(task, doc), self.name)
 
     def _path(self) -> Path:
         path = Path(self.task)

@@ -26,6 +26,7 @@ from xferbench.plan import resolve
 from xferbench.planned import Names
 from xferbench.steps import Train
 from xferbench.store import Store, read_step, write_json
+from xferbench.treatments import split
 from xferbench.work import checkpoint
 
 SCORER = "sketch"
@@ -95,7 +96,7 @@ def rank(
     limit = names.experiment.train_limit
     indexes = []
     for name in names.experiment.source:
-        entry = catalog.entry("domain", name)
+        entry = catalog.entry("domain", split(name)[0])
         place = _place(folder, name)
         data = {"domain": name, "data_version": f"{entry.plugin.label}, {entry.value.version}", "limit": limit}
         precision = dtype or (read(place) or {}).get("dtype", DTYPES[0])
@@ -170,7 +171,8 @@ def _scores(
 
     def source() -> Sequence[Example]:
         if not drawn:
-            drawn.append(draw(catalog.entry("domain", name).value, limit))
+            domain, treatment = split(name)
+            drawn.append(draw(catalog.entry("domain", domain).value, limit, treatment))
             index.begin(fingerprint(drawn[0]), len(drawn[0]))
         return drawn[0]
 

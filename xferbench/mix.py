@@ -21,6 +21,7 @@ from xferbench.planned import Plan, Planned
 from xferbench.results import Results
 from xferbench.steps import Attribute, Chosen, Data
 from xferbench.store import Store
+from xferbench.treatments import split, thins
 
 ARMS = ("top", "random", "bottom")
 SHARES = (0.0, 0.5, 1.0)
@@ -61,8 +62,11 @@ def plan(
             raise UsageError(f"mix takes one {name}, not {', '.join(given) or 'none'}")
     planner = Planner(asked, catalog, {} if known is None else known)
     source, other = planner.asked.source
-    if source == other:
+    if split(source)[0] == split(other)[0]:
         raise UsageError(f"{source} cannot be mixed with itself")
+    for name in (source, other):
+        if thins(split(name)[1]):
+            raise UsageError(f"mix chooses among what is drawn, and {name} leaves some of it out: say --pool")
     pools = {name: planner.supply.data(name) for name in (source, other)}
     slots = mix.slots or min(data.n for data in pools.values())
     text, label = planner.asked.target[0], asked.trainer[0]

@@ -8,9 +8,8 @@ from typing import Any
 
 from xferbench import external, models
 from xferbench.api import Suite
-from xferbench.catalog import Catalog
+from xferbench.catalog import JUDGE, Catalog
 from xferbench.curriculum import Curriculum, parse
-from xferbench.draw import HALF
 from xferbench.errors import UsageError, unknown
 from xferbench.experiment import Experiment, spec
 from xferbench.external import External
@@ -18,6 +17,7 @@ from xferbench.planned import Names, Plan, Planned, Subset
 from xferbench.settings import fields
 from xferbench.steps import Attribute, Base, Data, Evaluate, Named, Step, Train
 from xferbench.supply import Stages, Supply
+from xferbench.treatments import HALF, SHUFFLED, join, split
 
 TRAINING = ("torch", "transformers", "peft", "trl")
 MEASURING = ("torch", "transformers", "peft", "lm_eval")
@@ -96,14 +96,17 @@ class Planner:
 
     def _full(self, kind: str, text: str) -> str:
         """Turn a short name of the suite into the full one, keeping settings; an unknown one is refused here."""
+        text, treatment = split(text) if kind == "domain" else (text, "")
         name, settings = spec(text)
         short = self.suite.domains if kind == "domain" else self.suite.targets
+        judge = JUDGE if kind == "target" and name.startswith(JUDGE) else ""
+        name = name.removeprefix(judge)
         full = short.get(name, name)
         if kind == "domain" and settings:
             raise UsageError(f"domain {name} takes no settings")
         if not full.startswith("lmeval:") and full not in self.catalog.names(kind):
             raise unknown(kind, name, [*self.catalog.names(kind), *short])
-        return full + text[len(name) :]
+        return join(judge + full + text[len(judge + name) :], treatment)
 
     def plan(self) -> Plan:
         recipes = [(text, self.recipe(text)) for text in self.asked.trainer]
@@ -132,7 +135,12 @@ class Planner:
         steps = self._ordered([*unique.values(), *subsets], list(once.values()))
         scorers = tuple((text, self.named("scorer", text)) for text in self.asked.scorer)
         return Plan(self.asked, self.base, steps, tuple(unique.values()), tuple(once.values()), tuple(self.notes),
-                    self.own_domains, self.supply.account(), tuple(subsets), scorers)  # fmt: skip
+                    self.own_domains, self.supply.account(), tuple(subsets), self._similarities(), scorers)  # fmt: skip
+
+    def _similarities(self) -> dict[str, str]:
+        names = [spec(text)[0] for text in self.asked.scorer]
+        kinds = {name: getattr(self.catalog.entry("scorer", name).value, "similarity", None) for name in names}
+        return {name: kind for name, kind in kinds.items() if kind}
 
     def _cells(self, source: str, text: str, target: Named, label: str, trainers: tuple[Named, ...]) -> list[Planned]:
         found = []
@@ -174,14 +182,14 @@ class Planner:
         if condition == "baseline":
             return ()
         if condition in ("transfer", "placebo"):
-            return self.supply.stages(parse(source), "shuffled" if condition == "placebo" else "")
+            return self.supply.stages(parse(source), SHUFFLED if condition == "placebo" else "")
         direct = self.own_domains[text]
         if direct is None:
             self._note(f"{text} names no domain that DIRECT trains on, so direct, sequential and joint are left out")
             return None
         if condition == "direct":
             return self.supply.stages(parse(direct))
-        if source == direct:
+        if split(source)[0] == direct:
             self._note(f"{source} is what DIRECT trains on for {text}: sequential and joint are left out")
             return None
         return self.supply.stages(parse(f"{source}>{direct}" if condition == "sequential" else f"{source}+{direct}"))

@@ -1,7 +1,7 @@
 """What a plan says: its steps, and the cells, attributions and random halves that they are for."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from xferbench.experiment import Experiment
@@ -50,6 +50,8 @@ class Plan:
     budget: Mapping[str, Any]
     """{"name": ..., "total": ..., "unit": "examples" | "tokens"}: what every curriculum learns from, if matched."""
     subsets: tuple[Subset, ...] = ()
+    similarities: Mapping[str, str] = field(default_factory=dict)
+    """Scorer -> what it compares, for those that say how alike two texts are."""
     scorers: tuple[tuple[str, Named], ...] = ()
     """Each scorer as it was typed: with its settings, which tell two variants of one apart in the rows."""
 

@@ -8,12 +8,14 @@ DIR/training/<step>.jsonl is the log of a training: a line for each point of the
 DIR/items/<step>.jsonl.gz holds one line for each test item: {"id", "prompt", "score"}; "prompt" is a hash, no text.
 DIR/outputs/<step>.jsonl.gz holds, where the target says it, what came out for each item, in the order of the items:
 {"id", "prompt", "asked", "length", "chosen", "truth"}, tokens and names of classes (see api.Output).
+DIR/features/<target>.jsonl.gz holds one line for each test item: {"id", "features": {name: count}}.
 DIR/scores/<step>.jsonl.gz holds one line for each training example that a scorer scored: {"id", "source", "score"}.
 """
 
 import gzip
 import json
 import os
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -88,6 +90,13 @@ class Results:
         path = None if self.root is None else self.root / "outputs" / f"{step}.jsonl.gz"
         return _lines(path) if path is not None and path.is_file() else []
 
+    def features(self, target: str) -> dict[str, dict[str, float]]:
+        """Return {item id: {feature: count}} of a target's items; nothing where they are not described."""
+        path = None if self.root is None else features_path(self.root, target)
+        if path is None or not path.is_file():
+            return {}
+        return {row["id"]: row["features"] for row in _lines(path)}
+
     def scores(self, step: str) -> NDArray[np.float64]:
         """Return the finite scores of one attribution step's training examples, in the order of the file."""
         path = None if self.root is None else self.root / "scores" / f"{step}.jsonl.gz"
@@ -98,6 +107,11 @@ class Results:
 def _lines(path: Path) -> list[dict[str, Any]]:
     with gzip.open(path, "rt", encoding="utf-8") as lines:
         return [json.loads(line) for line in lines]
+
+
+def features_path(root: Path, target: str) -> Path:
+    """Return where the features of a target's items lie."""
+    return root / "features" / f"{re.sub(r'[^A-Za-z0-9._=-]+', '_', target)}.jsonl.gz"
 
 
 def read_items(path: Path) -> dict[tuple[str, str], float]:

@@ -61,7 +61,7 @@ class Chosen:
 class Data:
     """The `n` examples drawn from one domain, and how they are treated.
 
-    "shuffled" gives each prompt the answer of another; "half3" keeps a random half, number 3.
+    "shuffled" gives each prompt the answer of another; "half3" keeps a random half, number 3 (see treatments.py).
     """
 
     domain: str

@@ -10,6 +10,7 @@ from xferbench.catalog import Catalog
 from xferbench.curriculum import Curriculum
 from xferbench.draw import draw, fingerprint
 from xferbench.steps import Data
+from xferbench.treatments import join, split
 
 Stages = tuple[tuple[Data, ...], ...]
 """For each stage of a curriculum what it learns from; () for the baseline."""
@@ -26,7 +27,9 @@ class Supply:
         self._tokens: dict[str, list[int]] = {}
 
     def data(self, name: str, treatment: str = "", n: int | None = None) -> Data:
-        """Draw `n` examples of a domain, or as many as the experiment's limit says."""
+        """Draw `n` examples of a source, or as many as the experiment's limit says, and treat them further."""
+        name, own = split(name)
+        treatment = join(own, treatment)
         key = (name, treatment, self.limit if n is None else n)
         if key not in self._drawn:
             entry = self.catalog.entry("domain", name)
@@ -58,7 +61,7 @@ class Supply:
                 ]
         chosen = (self.data(part.domain, treatment, n) for part, n in zip(parts, counts, strict=True))
         return tuple(
-            Data(data.domain, data.n, data.fingerprint, data.version, treatment, part.share)
+            Data(data.domain, data.n, data.fingerprint, data.version, data.treatment, part.share)
             for part, data in zip(parts, chosen, strict=True)
         )
 
@@ -77,6 +80,7 @@ class Supply:
         return {"name": self.budget, "total": self.total, "unit": unit}
 
     def _lengths(self, name: str) -> list[int]:
+        name = split(name)[0]  # a budget counts what is drawn
         if name not in self._tokens:
             tokenizer = models.tokenizer(str(self.base))
             examples = draw(self.catalog.entry("domain", name).value, self.limit)

@@ -37,6 +37,7 @@ class Vocabulary:
     """
 
     name: ClassVar[str] = "vocabulary"
+    similarity: ClassVar[str] = "vocabulary"
 
     measure: str = "jaccard"
     """jaccard (sets of words) or js (how often each word is used)."""
@@ -100,6 +101,7 @@ class Embedding:
     """
 
     name: ClassVar[str] = "embedding"
+    similarity: ClassVar[str] = "meaning"
 
     encoder: str = ""
     """Folder of a sentence encoder (sentence-transformers, mean pooling); empty: the network that is scored."""
@@ -109,6 +111,49 @@ class Embedding:
         from xferbench_baselines.network import nearness
 
         return nearness(model, self.encoder, examples, queries)
+
+
+@dataclass(frozen=True)
+class Style:
+    """Compare how an example is written with how the group's queries are, whatever they are about.
+
+    Without an encoder: 1 - JSD, in bits, between the distributions of single signs and pairs of signs, where every word
+    but the function words is distorted to its shape (Stamatatos 2017, text distortion). It lies in 0 ... 1.
+    """
+
+    name: ClassVar[str] = "style"
+    similarity: ClassVar[str] = "style"
+
+    encoder: str = ""
+    """Folder of a style encoder (such as that of Wegmann et al., 2022): cosine as of scorer embedding; empty: none."""
+
+    def score(self, model: Any, examples: Sequence[Example], queries: Sequence[Sequence[Example]]) -> Any:
+        """Return a float array (examples, groups). Raises UsageError for a folder without an encoder."""
+        if self.encoder:
+            from xferbench_baselines.network import nearness
+
+            return nearness(model, self.encoder, examples, queries)
+        from xferbench_baselines.style import alike
+
+        return alike(examples, queries)
+
+
+@dataclass(frozen=True)
+class Structure:
+    """Compare what is counted in a problem (questions, quantities, operations, ...) with the group's means.
+
+    sum over features min(x, m) / sum max(x, m) (weighted Jaccard, Ruzicka 1958), in 0 ... 1; x of the example, m the
+    mean over the group's queries. Words and steps, which count the others again, are left out.
+    """
+
+    name: ClassVar[str] = "structure"
+    similarity: ClassVar[str] = "structure"
+
+    def score(self, model: Any, examples: Sequence[Example], queries: Sequence[Sequence[Example]]) -> Any:
+        """Return a float array (examples, groups) in 0 ... 1; 0 where neither side has anything to count."""
+        from xferbench_baselines.style import structures
+
+        return structures(examples, queries)
 
 
 @dataclass(frozen=True)
@@ -137,4 +182,4 @@ class LossReduction:
 @hookimpl
 def provide_scorers() -> Iterable[type]:
     """Return the baselines."""
-    return (Random, Vocabulary, BM25, Length, Embedding, LossReduction)
+    return (Random, Vocabulary, BM25, Length, Embedding, Style, Structure, LossReduction)

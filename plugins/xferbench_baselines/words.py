@@ -43,11 +43,12 @@ def jensen_shannon(examples: Sequence[Example], queries: Sequence[Sequence[Examp
     for row, example in enumerate(examples):
         own = _counts(example)
         for column, other in enumerate(groups):
-            scores[row, column] = _similarity(own, other)
+            scores[row, column] = similarity(own, other)
     return scores
 
 
-def _similarity(own: Counter[str], other: Counter[str]) -> float:
+def similarity(own: Counter[str], other: Counter[str]) -> float:
+    """Return 1 - JSD in bits of two counts; 0 where one side is empty."""
     n, m = own.total(), other.total()
     if not n or not m:
         return 0.0

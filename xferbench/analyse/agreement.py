@@ -72,10 +72,9 @@ def _table(results: Results, groups: list[Pair], scorer: str) -> tuple[list[str]
         at = sources.index(pair.source), targets.index(pair.target)
         if (pair.source, pair.target) in scores:
             predicted[at] = np.mean(scores[pair.source, pair.target])
-        trained = pair.curriculum("transfer")
-        if trained is not None and trained == pair.curriculum("direct"):
+        if pair.own():
             own[pair.source] = pair.target
-        elif trained is not None and pair.cells["baseline"]:
+        elif pair.cells["transfer"] and pair.cells["baseline"]:
             base = np.mean([cell.value for cell in pair.cells["baseline"].values()])
             measured[at] = np.mean([cell.value for cell in pair.cells["transfer"].values()]) - base
     square = len(sources) == len(targets) == len(own) == len(set(own.values()))

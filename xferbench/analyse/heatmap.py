@@ -66,8 +66,7 @@ def _measured(mine: Sequence[Pair], sources: list[str], targets: list[str]) -> t
         cells = pair.cells["transfer"].values()
         if cells:
             score[at] = np.mean([cell.value for cell in cells])
-        trained = pair.curriculum("transfer")
-        own[at] = trained is not None and trained == pair.curriculum("direct")
+        own[at] = pair.own()
     return score, own
 
 

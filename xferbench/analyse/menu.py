@@ -18,11 +18,15 @@ from xferbench.analyse import (
     mixture,
     order,
     outputs,
+    similarity,
     traits,
     wide,
 )
+from xferbench.analyse import features as described
+from xferbench.analyse import judged as judgements
 from xferbench.analyse import methods as recipes
 from xferbench.analyse import training as trainings
+from xferbench.analyse import treatments as treated
 from xferbench.errors import UsageError
 from xferbench.results import Results
 
@@ -107,6 +111,30 @@ def heatmaps(source: Source) -> Analysis:
     return Analysis(found, lambda: heatmap.text(found), lambda path: heatmap.draw(found, path))
 
 
+def similarities(source: Source) -> Analysis:
+    """How alike sources and targets are, and whether that foretells transfer."""
+    found = similarity.similarity(source.results)
+    return Analysis(found, lambda: similarity.text(found), lambda path: similarity.draw(found, path))
+
+
+def features(source: Source) -> Analysis:
+    """Which items training helps: success of the trained over the base model by what is counted in an item."""
+    found = described.features(source.results)
+    return Analysis(found, lambda: described.text(found), lambda path: described.draw(found, path))
+
+
+def judge(source: Source) -> Analysis:
+    """Whether a language model as a judge agrees with exact match, and its calibration."""
+    found = judgements.judged(source.results)
+    return Analysis(found, lambda: judgements.text(found), lambda path: judgements.draw(found, path))
+
+
+def treatments(source: Source) -> Analysis:
+    """Treated sources (wrong labels, imbalance, fewer examples) against the same source as it is."""
+    found = treated.treatments(source.results)
+    return Analysis(found, lambda: treated.text(found), lambda path: treated.draw(found, path))
+
+
 def mix(source: Source) -> Analysis:
     """The curve of a mixture over its shares, and what choosing by influence is worth."""
     found = mixture.mixture(source.results)
@@ -154,14 +182,18 @@ ANALYSES: dict[str, Callable[[Source], Analysis]] = {
     "composition": compositions,
     "drift": drifts,
     "errors": errors,
+    "features": features,
     "heatmap": heatmaps,
     "index": indices,
+    "judge": judge,
     "mix": mix,
     "methods": methods,
     "order": orders,
     "outputs": answers,
     "side-effects": side_effects,
+    "similarity": similarities,
     "training": training,
     "traits": components,
     "transfer": transfer,
+    "treatments": treatments,
 }

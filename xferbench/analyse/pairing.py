@@ -27,6 +27,11 @@ class Pair:
         """What a condition was trained on; None when it was not measured."""
         return next((cell.curriculum for cell in self.cells[condition].values()), None)
 
+    def own(self) -> bool:
+        """Tell whether the source, treated or not, is what direct trains on."""
+        trained = self.curriculum("transfer")
+        return trained is not None and trained.partition("~")[0] == self.curriculum("direct")
+
 
 def pairs(results: Results) -> list[Pair]:
     """Group the cells of a run: one Pair for each source, target and recipe, in the order of the rows."""

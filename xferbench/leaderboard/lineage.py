@@ -127,7 +127,7 @@ def _curricula(entry: Entry, asked: Asked | None) -> Iterator[Fault]:
             "baseline": cell.curriculum == "",
             "transfer": cell.curriculum == entry.source,
             "direct": own is None or cell.curriculum == own,
-            "placebo": cell.curriculum.partition("~")[0] == entry.source != cell.curriculum,
+            "placebo": cell.curriculum.rpartition("~")[0] == entry.source,
             "sequential": own is None or stages == both,
             "joint": own is None or stages == both,
         }

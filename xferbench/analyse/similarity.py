@@ -1,0 +1,178 @@
+"""Are the texts of a source and a target alike, and does that foretell transfer?
+
+Scorers that compare texts (words, meaning, style, what a problem is made of) give each a matrix of similarities.
+Whether it ranks the measured gains is asked with QAP (see `qap`), over the cells whose source is not the target's own.
+That it does is hypothesis H2 of the proposal; that it does not is a finding of "Latent Traits and Cross-Task Transfer".
+"""
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy.special import ndtri
+
+from xferbench.analyse.agreement import agreement
+from xferbench.analyse.figure import canvas, save
+from xferbench.analyse.multiplicity import holm
+from xferbench.analyse.pairing import number
+from xferbench.analyse.table import grid
+from xferbench.errors import UsageError
+from xferbench.results import Results
+
+MODERATE = 0.3
+"""A rank correlation below it is called no better than small (Cohen 1988)."""
+TESTED = ("spearman", "low", "high", "cluster_low", "cluster_high", "p_qap", "p_floor", "cells", "reason", "points")
+NONE = "no scorer that compares texts was run: add some with --scorer vocabulary,embedding,style,structure"
+
+
+def similarity(results: Results, *, resamples: int = 10_000, seed: int = 0) -> dict[str, Any]:
+    """Return {"matrices": [...], "tests": [...], "reason"}: how alike, and whether it foretells the gains.
+
+    A matrix, one for each scorer that compares texts: scorer, compares (vocabulary, meaning, style, ...), sources and
+    targets, cells = {source: {target: {"value", "low", "high", "n"}}}: the mean score of the source's n examples toward
+    the target's queries, with its 95 % interval over examples (normal). A test, one for each scorer and recipe: what
+    `agreement` finds, p_holm over the tests (Holm 1979), mdr (the smallest correlation that would be found with 80 %
+    power if cells were independent), verdict (supported, contradicted, undecided) and why.
+    """
+    kinds = {str(row["scorer"]): row["similarity"] for row in results.attribution if row.get("similarity")}
+    if not kinds:
+        return {"matrices": [], "tests": [], "reason": NONE}
+    alike = Results(results.run, results.cells, [r for r in results.attribution if r["scorer"] in kinds], [])
+    tests = []
+    for row in agreement(alike, resamples=resamples, seed=seed):
+        found = {"scorer": row["scorer"], "compares": kinds[row["scorer"]], "recipe": row["recipe"]}
+        tests.append({**found, **{name: row[name] for name in TESTED}, "mdr": number(detectable(row["cells"]))})
+    known = [row for row in tests if row["p_qap"] is not None]
+    for row, p in zip(known, holm([row["p_qap"] for row in known]), strict=True):
+        row["p_holm"] = number(p)
+    tests = [{**row, "p_holm": row.get("p_holm")} for row in tests]
+    return {
+        "matrices": [_matrix(results, scorer, kind) for scorer, kind in kinds.items()],
+        "tests": [row | dict(zip(("verdict", "why"), verdict(row), strict=True)) for row in tests],
+        "reason": None if tests else "no pair of a source and a target was measured, so nothing is tested",
+    }
+
+
+def _matrix(results: Results, scorer: str, kind: str) -> dict[str, Any]:
+    mine = [row for row in results.attribution if row["scorer"] == scorer]
+    cells: dict[str, dict[str, Any]] = {}
+    for row in mine:
+        scores = results.scores(row["step"])
+        value, half = row["mean"], None
+        if len(scores) > 1:
+            half = -float(ndtri(0.025)) * float(scores.std(ddof=1)) / math.sqrt(len(scores))
+        ends = (None, None) if value is None or half is None else (value - half, value + half)
+        cell = {"value": number(value), "low": number(ends[0]), "high": number(ends[1]), "n": len(scores)}
+        cells.setdefault(row["source"], {})[row["target"]] = cell
+    targets = list(dict.fromkeys(row["target"] for row in mine))
+    return {"scorer": scorer, "compares": kind, "sources": list(cells), "targets": targets, "cells": cells}
+
+
+def detectable(cells: int, alpha: float = 0.05, power: float = 0.8) -> float | None:
+    """Return the least rank correlation that a two-sided test finds: tanh(z / sqrt(n - 3)), once corrected.
+
+    z = z_(1 - alpha/2) + z_power; the variance (1 + rho^2 / 2) / (n - 3) of Bonett and Wright (2000) is put in with the
+    first answer. None with fewer than four cells.
+    """
+    if cells < 4:
+        return None
+    z = float(ndtri(1 - alpha / 2) + ndtri(power))
+    first = math.tanh(z / math.sqrt(cells - 3))
+    return math.tanh(z * math.sqrt((1 + first * first / 2) / (cells - 3)))
+
+
+def verdict(row: Mapping[str, Any]) -> tuple[str, str]:
+    """Say whether similarity foretells transfer, and why: supported, contradicted or undecided.
+
+    Supported: positive, and p_holm of QAP at most 0.05. Contradicted: the interval over sources (else over cells) ends
+    below MODERATE. Else undecided.
+    """
+    if row["spearman"] is None:
+        return "undecided", str(row["reason"])
+    if row["p_holm"] is not None and row["p_holm"] <= 0.05 and row["spearman"] > 0:
+        return "supported", f"QAP p after Holm is {row['p_holm']:.3f}"
+    high = row["high"] if row["cluster_high"] is None else max(row["cluster_high"], row["high"] or -1.0)
+    if high is not None and high < MODERATE:
+        return "contradicted", f"the interval ends at {high:+.2f}, below {MODERATE}"
+    if row["p_floor"] is not None and row["p_floor"] > 0.05:
+        return "undecided", f"QAP p cannot fall below {row['p_floor']:.3g}: too few sources"
+    least = "" if row["mdr"] is None else f"; {row['cells']} cells find correlations from {row['mdr']:.2f} on"
+    return "undecided", f"the interval reaches {high:+.2f}{least}" if high is not None else "no interval"
+
+
+def text(found: Mapping[str, Any]) -> str:
+    """Render the matrices and the tests, with the verdict in words."""
+    if not found["matrices"]:
+        return str(found["reason"])
+    lines = []
+    for matrix in found["matrices"]:
+        rows = [[f"{matrix['scorer']} ({matrix['compares']})", *matrix["targets"]]]
+        for source in matrix["sources"]:
+            cells = [matrix["cells"][source].get(target) for target in matrix["targets"]]
+            rows.append([source, *("." if c is None or c["value"] is None else f"{c['value']:.3f}" for c in cells)])
+        lines += [grid(rows, ["left"] + ["right"] * len(matrix["targets"])), ""]
+    lines += ["Mean similarity of a source's examples (rows) with a target's queries.", ""]
+    if not found["tests"]:
+        return "\n".join([*lines, f"{found['reason']}."])
+    rows = [["does it foretell transfer?", "recipe", "cells", "Spearman", "95 %", "QAP p", "p (Holm)", "verdict"]]
+    for row in found["tests"]:
+        ends = "." if row["low"] is None else f"[{row['low']:+.2f}, {row['high']:+.2f}]"
+        numbers = ["." if row[key] is None else format(row[key], form) for key, form in
+                   (("spearman", "+.2f"), ("p_qap", ".3f"), ("p_holm", ".3f"))]  # fmt: skip
+        start = [f"{row['scorer']} ({row['compares']})", row["recipe"], str(row["cells"]), numbers[0], ends]
+        rows.append([*start, *numbers[1:], row["verdict"]])
+    lines += [grid(rows, ["left"] * 2 + ["right"] * 5 + ["left"]), ""]
+    lines += [f"{row['scorer']}: {row['verdict']}: {row['why']}." for row in found["tests"]]
+    return "\n".join(lines)
+
+
+def draw(found: Mapping[str, Any], path: Path) -> None:
+    """Draw each matrix, and beneath it similarity against the measured gain; UsageError when there is nothing."""
+    matrices = found["matrices"]
+    if not matrices:
+        raise UsageError(f"there is nothing to draw: {found['reason']}")
+    sources, targets = (max(len(matrix[end]) for matrix in matrices) for end in ("sources", "targets"))
+    size = (1.9 + 0.62 * targets) * len(matrices), 4.2 + 0.42 * sources
+    figure, axes = canvas(2, len(matrices), size)
+    for place, matrix in enumerate(matrices):
+        _panel(axes[place], matrix)
+        tests = [row for row in found["tests"] if row["scorer"] == matrix["scorer"] and row["points"]]
+        axis = axes[len(matrices) + place]
+        if not tests:
+            axis.set_visible(False)
+            continue
+        for row, (colour, mark) in zip(tests, (("#0072B2", "o"), ("#D55E00", "s"), ("#009E73", "D")), strict=False):
+            x, y = ([point[key] for point in row["points"]] for key in ("predicted", "measured"))
+            axis.plot(x, [100 * v for v in y], mark, color=colour, markersize=4.5, label=row["recipe"])
+        rho = tests[0]
+        shown = "." if rho["spearman"] is None else f"{rho['spearman']:+.2f}"
+        p = "." if rho["p_qap"] is None else f"{rho['p_qap']:.3f}"
+        axis.set_title(f"rho {shown}, QAP p {p}\n{rho['verdict']}", fontsize=9, loc="left")
+        axis.axhline(0, color="#767676", linewidth=1, linestyle=":")
+        axis.set_xlabel("similarity, mean score", fontsize=9)
+        axis.set_ylabel("measured gain, points", fontsize=9)
+        axis.tick_params(labelsize=8)
+        if len(tests) > 1:
+            axis.legend(fontsize=8, frameon=False)
+    save(figure, path)
+
+
+def _panel(axis: Any, matrix: Mapping[str, Any]) -> None:
+    rows = [[matrix["cells"][s].get(t) for t in matrix["targets"]] for s in matrix["sources"]]
+    values = np.array([[np.nan if c is None or c["value"] is None else c["value"] for c in row] for row in rows])
+    finite = values[np.isfinite(values)]
+    low, high = (finite.min(), finite.max()) if len(finite) else (0.0, 1.0)
+    axis.imshow(values, cmap="Blues", vmin=low, vmax=high if high > low else low + 1, aspect="auto")
+    for i, j in np.ndindex(values.shape):
+        known = np.isfinite(values[i, j])
+        colour = "white" if known and values[i, j] > low + 0.6 * (high - low) and high > low else "black"
+        shown = f"{values[i, j]:.2f}".replace("0.", ".", 1) if known else "–"
+        axis.text(j, i, shown, ha="center", va="center", fontsize=8, color=colour)
+    names = [[name.rpartition("/")[2] for name in matrix[end]] for end in ("targets", "sources")]
+    axis.set_xticks(range(len(names[0])), names[0], rotation=30, ha="right", rotation_mode="anchor", fontsize=8)
+    axis.set_yticks(range(len(names[1])), names[1], fontsize=8)
+    axis.set_title(f"{matrix['scorer']} ({matrix['compares']})", fontsize=9, loc="left")
+    axis.spines[:].set_visible(False)
+    axis.tick_params(length=0)
