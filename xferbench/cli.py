@@ -10,6 +10,7 @@ import click
 from xferbench.leaderboard.commands import leaderboard
 
 KINDS = ("domains", "trainers", "scorers", "targets", "suites", "executors")
+HUB = "A folder laid out as on the hub (ORGANISATION/NAME/...), read in place of the hub."
 
 
 class Commands(click.Group):
@@ -104,9 +105,14 @@ def main(debug: bool) -> None:
 @click.option(
     "--step-timeout", type=click.IntRange(1), metavar="SECONDS", help="Begin a step that takes longer again, once."
 )
+@click.option("--hub", type=click.Path(path_type=Path), help=HUB)
+@click.option("--allow-code-execution", is_flag=True, help="Run code that a model writes, in a sandbox.")
 @click.option("--dry-run", is_flag=True, help="Show the steps, and which are done; do nothing.")
 @click.option("--json", is_flag=True, help="Print the findings as JSON.")
-def run(experiment: Path | None, out: Path, dry_run: bool, json: bool, **flags: Any) -> None:
+def run(
+    experiment: Path | None, out: Path, hub: Path | None, allow_code_execution: bool, dry_run: bool, json: bool,
+    **flags: Any,
+) -> None:  # fmt: skip
     """Train, measure beside the controls, score the examples, and print what helps.
 
     \b
@@ -118,6 +124,11 @@ def run(experiment: Path | None, out: Path, dry_run: bool, json: bool, **flags: 
     """
     from xferbench.face import run_command
 
+    # Workers, here and on other machines, find both in their environment.
+    if hub is not None:
+        os.environ["XFERBENCH_HUB"] = str(hub.absolute())
+    if allow_code_execution:
+        os.environ["HF_ALLOW_CODE_EVAL"] = "1"
     flags["curriculum"] = ",".join(flags["curriculum"]) or None
     click.get_current_context().exit(run_command(experiment, flags, out, dry_run, json))
 

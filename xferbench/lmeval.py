@@ -23,7 +23,7 @@ from typing import Any, ClassVar
 
 from xferbench.api import Example, Item, Measurement
 from xferbench.errors import DataError, PluginError, UsageError, XferbenchError, unknown
-from xferbench.hub import concerns_data, explain
+from xferbench.hub import concerns_data, explain, inside
 from xferbench.models import Model
 from xferbench.progress import report_progress
 
@@ -33,6 +33,12 @@ SCHEDULER = (
     *("OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_LOCAL_RANK"),
 )
 """What launchers and schedulers set, by which lm-eval, accelerate and torch think that they are one of several."""
+ALLOW = "--allow-code-execution (or HF_ALLOW_CODE_EVAL=1)"
+
+
+def code_allowed() -> bool:
+    """Tell whether the user allowed that code be run which a model wrote."""
+    return os.environ.get("HF_ALLOW_CODE_EVAL") == "1"
 
 
 @dataclass(frozen=True)
@@ -59,6 +65,8 @@ class LmEvalTask:
     """Prompts a batch, fixed, since it can move the last digits."""
     ask: Callable[[int | None], Sequence[Example]] | None = None
     """Returns held-out questions for scorers to aim at; None: the task's own validation, training or test questions."""
+    runs_code: bool = False
+    """Its task runs what the model wrote, in a sandbox that the plugin brings; done only where the user allows it."""
 
     def fingerprint(self) -> str:
         """Hash the YAML, what it includes, the Python beside it, and the settings that change a score."""
@@ -74,6 +82,8 @@ class LmEvalTask:
 
     def check(self, tokenizer: Any, context: int, limit: int | None) -> None:
         """Raise DataError when the data cannot be had, there are no items, or an item does not fit the context."""
+        if self.runs_code and not code_allowed():
+            raise UsageError(f"target {self.name} runs code that the model writes, in a sandbox: {ALLOW} allows it")
         task = self._build()
         _requests(task, tokenizer, limit)
         longest, over = 0, 0
@@ -109,6 +119,7 @@ class LmEvalTask:
                 bootstrap_iters=0,
                 apply_chat_template=bool(getattr(model.tokenizer, "chat_template", None)),
                 log_samples=True,
+                confirm_run_unsafe_code=self.runs_code and code_allowed(),
             )
         if found is None:
             raise PluginError(
@@ -147,7 +158,7 @@ class LmEvalTask:
         path = self._path()
         if not path.is_file():
             raise PluginError(f"target {self.name}: no such task file {path}")
-        with _undisturbed():
+        with _undisturbed(), inside():
             try:
                 tasks = _manager().load([str(path)])["tasks"]
             except Exception as error:
@@ -157,6 +168,8 @@ class LmEvalTask:
                 f"target {self.name} is a group of {len(tasks)} tasks; name one: {', '.join(list(tasks)[:8])}"
             )
         (task,) = tasks.values()
+        if task.config.unsafe_code and not self.runs_code:
+            raise UsageError(f"target {self.name} runs what the model writes without a sandbox: never done here")
         if self.num_fewshot is not None:
             task.set_config(key="num_fewshot", value=self.num_fewshot)
         elif task.config.num_fewshot is None:
