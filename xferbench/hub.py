@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from xferbench.errors import DataError
+
 FOLDER = "XFERBENCH_HUB"
 """The environment variable that names a folder laid out as on the hub; `--hub` sets it."""
 
@@ -28,8 +30,6 @@ def inside() -> Iterator[None]:
         yield
     finally:
         os.chdir(before)
-
-from xferbench.errors import DataError
 
 
 def rows(path: str, config: str | None = None, split: str = "train", revision: str | None = None) -> Iterator[dict]:
