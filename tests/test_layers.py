@@ -16,6 +16,7 @@ FLOORS = {
         "progress",
         "hub",
         "contamination",
+        "licence",
         "models",
         "draw",
         "settings",

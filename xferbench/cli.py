@@ -106,6 +106,7 @@ def main(debug: bool) -> None:
 @click.option(
     "--step-timeout", type=click.IntRange(1), metavar="SECONDS", help="Begin a step that takes longer again, once."
 )
+@click.option("--use", metavar="NAME", help="research (default) or commercial: refuse data whose licence forbids it.")
 @click.option(
     "--max-dirty", type=click.FloatRange(0, 1), metavar="SHARE",
     help="Refuse a domain that holds more than this share of a target's items.",

@@ -12,7 +12,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
+from itertools import chain, islice, repeat
 from typing import Any
 
 import numpy as np
@@ -62,19 +62,18 @@ def overlaps(items: Sequence[str], documents: Iterable[str]) -> list[Overlap]:
     known: dict[str, int] = {}
     texts = [[known.setdefault(word, len(known) + 1) for word in words(item)] for item in items]
     codes = np.array([0, *(_code(word) for word in known)], dtype=np.uint64)
-    grams = {n: _Grams([codes[text] for text in texts], n) for n in LENGTHS}
-    near = _Near([codes[text] for text in texts])
+    coded = [codes[text] for text in texts]
+    near, grams = _Near(coded), [_Grams(coded, n) for n in LENGTHS]
     for batch in _batches(documents):
         # A word that no item has is 0: no n-gram that holds it can be an item's.
-        found = [[known.get(word, 0) for word in words(document)] for document in batch]
+        found = [list(map(known.get, words(document), repeat(0))) for document in batch]
         lengths = np.array([len(one) for one in found])
-        flat = np.fromiter((word for one in found for word in one), dtype=np.int64, count=int(lengths.sum()))
-        owner = np.repeat(np.arange(len(found)), lengths)
-        stream = codes[flat]
-        for gram in grams.values():
-            gram.look(stream, flat, owner)
-        near.look(stream, flat, owner)
-    covered = {n: gram.coverage() for n, gram in grams.items()}
+        flat = np.fromiter(chain.from_iterable(found), dtype=np.int64, count=int(lengths.sum()))
+        stream = _Stream(codes[flat], np.concatenate([[0], np.cumsum(flat == 0)]), np.cumsum(lengths))
+        starts = near.look(stream)
+        for gram in grams:  # a longer n-gram of an item begins with a shorter one
+            starts = gram.look(stream, starts)
+    covered = {gram.n: gram.coverage() for gram in grams}
     return [Overlap(a, b, c) for a, b, c in zip(covered[8], covered[13], near.best(), strict=True)]
 
 
@@ -88,24 +87,56 @@ def _batches(documents: Iterable[str]) -> Iterator[list[str]]:
         yield batch
 
 
-def _hashes(stream: Words, n: int) -> Words:
-    """Return the hash of each n-gram of a stream of word codes: a polynomial modulo 2^64, its terms mixed."""
-    if len(stream) < n:
-        return np.empty(0, dtype=np.uint64)
-    total = np.zeros(len(stream) - n + 1, dtype=np.uint64)
+def _hashes(codes: Words, starts: NDArray[Any], n: int) -> Words:
+    """Return the hash of the n-gram at each start: a polynomial modulo 2^64, its terms mixed."""
+    total = np.zeros(len(starts), dtype=np.uint64)
     for place in range(n):
-        total = total * np.uint64(0x9E3779B97F4A7C15) + stream[place : place + len(total)]
+        total = total * np.uint64(0x9E3779B97F4A7C15) + codes[starts + place]
         total ^= total >> np.uint64(29)
     return total
 
 
-def _whole(flat: NDArray[Any], owner: NDArray[Any], n: int) -> NDArray[Any]:
-    """Return where the n-grams begin that lie in one document and have no unknown word."""
-    if len(flat) < n:
-        return np.empty(0, dtype=np.int64)
-    unknown = np.concatenate([[0], np.cumsum(flat == 0)])
-    starts = np.arange(len(flat) - n + 1)
-    return starts[(unknown[starts + n] == unknown[starts]) & (owner[starts] == owner[starts + n - 1])]
+def _all(text: Words, n: int) -> Words:
+    return _hashes(text, np.arange(max(0, len(text) - n + 1)), n)
+
+
+@dataclass(frozen=True)
+class _Stream:
+    """Documents one after another as codes of words."""
+
+    codes: Words
+    unknown: NDArray[Any]
+    """How many words before each place are unknown: (words + 1,)"""
+    ends: NDArray[Any]
+    """Where each document ends: (documents,)"""
+
+    def whole(self, starts: NDArray[Any], n: int) -> NDArray[Any]:
+        """Return the starts whose n-gram lies in one document and has no unknown word."""
+        starts = starts[starts + n <= len(self.codes)]
+        starts = starts[self.unknown[starts + n] == self.unknown[starts]]
+        return starts[starts + n <= self.ends[self.document(starts)]]
+
+    def document(self, places: NDArray[Any]) -> NDArray[Any]:
+        """Return the number of the document that each place lies in."""
+        return np.searchsorted(self.ends, places, side="right")
+
+
+class _Set:
+    """A set of hashes that is asked for many at once."""
+
+    def __init__(self, hashes: Words) -> None:
+        self.all = np.unique(hashes)
+        self.sieve = np.zeros(1 << 24, dtype=bool)  # most of what is not in the set ends here
+        self.sieve[self.all >> np.uint64(40)] = True
+
+    def find(self, hashes: Words) -> tuple[NDArray[Any], NDArray[Any]]:
+        """Return which of the hashes are in the set, and their places in `all`."""
+        maybe = np.flatnonzero(self.sieve[hashes >> np.uint64(40)])
+        if not len(maybe):
+            return maybe, maybe
+        place = np.minimum(np.searchsorted(self.all, hashes[maybe]), len(self.all) - 1)
+        held = self.all[place] == hashes[maybe]
+        return maybe[held], place[held]
 
 
 class _Grams:
@@ -113,17 +144,17 @@ class _Grams:
 
     def __init__(self, texts: Sequence[Words], n: int) -> None:
         self.n = n
-        self.places = [_hashes(text, n) for text in texts]
+        self.places = [_all(text, n) for text in texts]
         self.lengths = [len(text) for text in texts]
-        self.all = np.unique(np.concatenate([*self.places, np.empty(0, dtype=np.uint64)]))
-        self.seen = np.zeros(len(self.all), dtype=bool)
+        self.known = _Set(np.concatenate([*self.places, np.empty(0, dtype=np.uint64)]))
+        self.seen = np.zeros(len(self.known.all), dtype=bool)
 
-    def look(self, stream: Words, flat: NDArray[Any], owner: NDArray[Any]) -> None:
-        starts = _whole(flat, owner, self.n)
-        if len(starts) and len(self.all):
-            found = _hashes(stream, self.n)[starts]
-            place = np.minimum(np.searchsorted(self.all, found), len(self.all) - 1)
-            self.seen[place[self.all[place] == found]] = True
+    def look(self, stream: _Stream, starts: NDArray[Any]) -> NDArray[Any]:
+        """Mark what is seen at these starts; return where."""
+        starts = stream.whole(starts, self.n)
+        hit, place = self.known.find(_hashes(stream.codes, starts, self.n))
+        self.seen[place] = True
+        return starts[hit]
 
     def coverage(self) -> list[float | None]:
         """Return the share of each item's words that lie in a seen n-gram."""
@@ -132,7 +163,7 @@ class _Grams:
             if length < self.n:
                 shares.append(None)
                 continue
-            hit = self.seen[np.searchsorted(self.all, hashes)]
+            hit = self.seen[np.searchsorted(self.known.all, hashes)]
             edges = np.zeros(length + 1, dtype=np.int64)
             np.add.at(edges, np.flatnonzero(hit), 1)
             np.add.at(edges, np.flatnonzero(hit) + self.n, -1)
@@ -144,7 +175,8 @@ class _Near:
     """The 3-grams of all items: a document that is near one holds at least one of that item's rarest."""
 
     def __init__(self, texts: Sequence[Words]) -> None:
-        self.sets = [np.unique(_hashes(text, SHINGLE)) for text in texts]
+        self.sets = [np.unique(_all(text, SHINGLE)) for text in texts]
+        self.known = _Set(np.concatenate([*self.sets, np.empty(0, dtype=np.uint64)]))
         self.shares = np.zeros(len(texts))
         often = Counter(int(one) for shingles in self.sets for one in shingles)
         postings: dict[int, list[int]] = {}
@@ -153,25 +185,24 @@ class _Near:
             prefix = len(shingles) - math.ceil(NEAR * len(shingles) - 1e-9) + 1
             for one in sorted(map(int, shingles), key=lambda one: (often[one], one))[:prefix]:
                 postings.setdefault(one, []).append(item)
-        self.keys = np.array(sorted(postings), dtype=np.uint64)
-        self.items = [np.array(postings[int(key)]) for key in self.keys]
+        self.items = [postings.get(int(one), []) for one in self.known.all]
+        self.rare = np.array([bool(items) for items in self.items], dtype=bool)
 
-    def look(self, stream: Words, flat: NDArray[Any], owner: NDArray[Any]) -> None:
-        starts = _whole(flat, owner, SHINGLE)
-        if not len(starts) or not len(self.keys):
-            return
-        found, whose = _hashes(stream, SHINGLE)[starts], owner[starts]
-        place = np.minimum(np.searchsorted(self.keys, found), len(self.keys) - 1)
-        hit = np.flatnonzero(self.keys[place] == found)
-        pairs = {(int(whose[at]), int(item)) for at in hit for item in self.items[place[at]]}
-        held: dict[int, Words] = {}
+    def look(self, stream: _Stream) -> NDArray[Any]:
+        """Compare the documents that hold an item's rare 3-gram with it; return where any item's 3-gram begins."""
+        starts = stream.whole(np.arange(len(stream.codes)), SHINGLE)
+        hit, place = self.known.find(_hashes(stream.codes, starts, SHINGLE))
+        starts, whose = starts[hit], stream.document(starts[hit])
+        rare = np.flatnonzero(self.rare[place]) if len(place) else place
+        pairs = {(document, item) for at, document in zip(rare, whose[rare].tolist()) for item in self.items[place[at]]}
+        last, held = -1, place
         for document, item in sorted(pairs):
-            if document not in held:
-                first, last = np.searchsorted(whose, [document, document + 1])
-                held = {document: np.unique(found[first:last])}
-            mine = self.sets[item]
-            share = np.isin(mine, held[document], assume_unique=True).mean()
+            if document != last:
+                first, end = np.searchsorted(whose, [document, document + 1])
+                last, held = document, np.unique(self.known.all[place[first:end]])
+            share = np.isin(self.sets[item], held, assume_unique=True).mean()
             self.shares[item] = max(self.shares[item], share)
+        return starts
 
     def best(self) -> list[float | None]:
         """Return the best share of each item, 0 below NEAR, None for an item without a 3-gram."""

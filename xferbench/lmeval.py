@@ -196,9 +196,17 @@ class LmEvalTask:
         if isinstance(error, XferbenchError):
             return error
         path = self._path()
+        keys = dict(re.findall(r"^(dataset_path|\w+_split):\s*(\S+)", path.read_text(encoding="utf-8"), re.M))
+        data = self.data or {"id": keys.get("dataset_path", self.name)}
         if concerns_data(error):
-            found = re.search(r"^dataset_path:\s*(\S+)", path.read_text(encoding="utf-8"), re.M)
-            return explain(error, self.data or {"id": found[1] if found else self.name})
+            return explain(error, data)
+        where, text = data.get("id", self.name), " ".join(str(error).split())[:200]
+        if isinstance(error, KeyError) and error.args[:1] and error.args[0] in keys.values():
+            return DataError(f"target {self.name}: {where} has no split {text}; did its maker rename it?")
+        if isinstance(error, KeyError) or type(error).__name__ == "UndefinedError":
+            return DataError(f"target {self.name}: {where} has no column {text}; did its maker rename it?")
+        if isinstance(error, IndexError):
+            return DataError(f"target {self.name} has no items: the split of {where} that it asks is empty")
         text = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
         what = "is not valid YAML" if isinstance(error, yaml.YAMLError) else "cannot be loaded"
         return PluginError(f"target {self.name}: the task {path.name} {what}: {text}")
