@@ -51,8 +51,13 @@ def raised(name, text, cause=None):
             "0",
             "maker/quiz/main has no split 'train': Unknown split",
         ),
+        (
+            raised("ValueError", 'Instruction "train" corresponds to no data!'),
+            "0",
+            "maker/quiz/main has no rows: its split 'train' is empty",
+        ),
     ],
-    ids=["gated", "gated-cause", "revision", "network", "offline", "split"],
+    ids=["gated", "gated-cause", "revision", "network", "offline", "split", "empty"],
 )
 def test_each_failure_of_the_hub_is_one_line(monkeypatch, error, offline, said):
     monkeypatch.setenv("HF_HUB_OFFLINE", offline)

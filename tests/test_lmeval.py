@@ -178,7 +178,7 @@ HUB = GENERATE.replace("custom_dataset: !function tiny_items.load", "dataset_pat
     ("rows", "change", "said"),
     [
         ([{"number": 1, "answer": "odd"}], ("", ""), None),
-        ([{"no": 1, "answer": "odd"}], ("", ""), "maker/quiz has no column 'number' is undefined"),
+        ([{"no": 1, "answer": "odd"}], ("", ""), "maker/quiz has no column 'number'; did its maker rename it?"),
         ([{"number": 1, "answer": "odd"}], ("test_split: test", "test_split: exam"), "maker/quiz has no split 'exam'"),
         ([], ("", ""), "target tiny/made has no items: the split of maker/quiz that it asks is empty"),
     ],
@@ -190,8 +190,7 @@ def test_data_that_have_changed_on_the_hub_are_told_in_one_line(yaml, plain, tmp
     folder = tmp_path / "hub" / "maker" / "quiz"
     folder.mkdir(parents=True)
     features = datasets.Features({name: datasets.Value("string") for name in (rows or [{"number": 1, "answer": 2}])[0]})
-    texts = [{name: str(value) for name, value in row.items()} for row in rows]
-    made = datasets.Dataset.from_list(texts, features=features)
+    made = datasets.Dataset.from_dict({name: [str(row[name]) for row in rows] for name in features}, features=features)
     made.to_parquet(folder / "test-00000-of-00001.parquet")
     monkeypatch.setenv("XFERBENCH_HUB", str(tmp_path / "hub"))
     target = yaml(HUB.replace(*change))

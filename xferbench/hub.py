@@ -84,6 +84,8 @@ def explain(error: BaseException, data: Mapping[str, Any]) -> DataError:
         return DataError(f"{name} has no revision {pinned} any more: it was moved or deleted on the hub; pin another")
     if "Unknown split" in text or "Bad split" in text:
         return DataError(f"{name} has no split {data.get('split', '?')!r}: {text}")
+    if "corresponds to no data" in text:
+        return DataError(f"{name} has no rows: its split {data.get('split', '?')!r} is empty")
     if kinds & UNREACHED or (offline and "DatasetNotFoundError" in kinds):
         why = "HF_HUB_OFFLINE is set" if offline else "the hub cannot be reached"
         return DataError(

@@ -218,8 +218,9 @@ class LmEvalTask:
         if isinstance(error, KeyError) and error.args[:1] and error.args[0] in keys.values():
             return DataError(f"target {self.name}: {where} has no split {text}; did its maker rename it?")
         if isinstance(error, KeyError) or type(error).__name__ == "UndefinedError":
-            return DataError(f"target {self.name}: {where} has no column {text}; did its maker rename it?")
-        if isinstance(error, IndexError):
+            column = text.removesuffix(" is undefined")
+            return DataError(f"target {self.name}: {where} has no column {column}; did its maker rename it?")
+        if isinstance(error, IndexError) or "corresponds to no data" in text:
             return DataError(f"target {self.name} has no items: the split of {where} that it asks is empty")
         text = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
         what = "is not valid YAML" if isinstance(error, yaml.YAMLError) else "cannot be loaded"
