@@ -71,3 +71,12 @@ def provide_targets() -> Iterable[LmEvalTask]:
         summary="logical reading comprehension, 4 options",
         data={"id": "EleutherAI/logiqa", "config": "logiqa", "licence": "research only", "n": 651},
     )
+    yield LmEvalTask(
+        name="humaneval",
+        task=str(HERE / "humaneval.yaml"),
+        group="other reasoning",
+        domain=None,
+        summary="functions from their docstrings, pass@1 of one greedy answer, run in the sandbox",
+        data={"id": "openai/openai_humaneval", "config": "openai_humaneval", "licence": "MIT", "n": 164},
+        runs_code=True,
+    )

@@ -1,11 +1,16 @@
 """Public data as it is: GSM8K and PubMedQA from a folder laid out as on the hub, with models of two architectures."""
 
+import dataclasses
+import json
+import subprocess
+import sys
+
 import jsonschema
 import pytest
 from click.testing import CliRunner
-from conftest import TEMPLATE, make_model, printed, within
+from conftest import ROOT, TEMPLATE, environment, items, make_model, printed, within
 
-from xferbench import catalog
+from xferbench import UsageError, catalog
 from xferbench.analyse.schema import SCHEMA
 from xferbench.cli import main
 
@@ -121,3 +126,85 @@ def test_a_model_with_too_short_a_context_is_refused_before_training(run, tmp_pa
     assert "requests need up to" in done.stderr
     assert "the model takes 128" in done.stderr
     assert not list(tmp_path.rglob("step.json"))
+
+
+LM_EVAL = """
+import functools, lm_eval.tasks  # without the index of all tasks, which takes many seconds
+lm_eval.tasks.TaskManager = functools.partial(lm_eval.tasks.TaskManager, include_defaults=False)
+from lm_eval.__main__ import cli_evaluate
+cli_evaluate()
+"""
+FOUR = ("gsm8k", "pubmedqa", "logiqa", "humaneval")
+
+
+def knowing(folder):
+    """Make a Llama that ends every word problem with 18 and every function with one line: each right now and then."""
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    make_model(folder, "llama", context=4096)
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    network = AutoModelForCausalLM.from_pretrained(folder)
+    said = {"Question: how many?\nAnswer:": "#### 18", '    """\n': "    return number % 1.0"}
+    tokenizer.add_tokens(list(said.values()))
+    network.resize_token_embeddings(len(tokenizer), mean_resizing=False)
+    with torch.no_grad():
+        embedding, head = network.get_input_embeddings().weight, network.get_output_embeddings().weight
+        embedding.mul_(50)  # what a token means outweighs what the random layers add to it
+        for prompt, answer in said.items():
+            last, next_ = tokenizer(prompt)["input_ids"][-1], tokenizer.convert_tokens_to_ids(answer)
+            head[next_] += embedding[last] / embedding[last].norm()
+            head[tokenizer.eos_token_id] += embedding[next_] / embedding[next_].norm()
+    network.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+def lm_evals_scores(hub, model, adapter, out):
+    """{target: the scores in the order of the items} from lm-eval's own command line on the same YAML."""
+    asked = ["run", "--model", "hf", "--model_args", f"pretrained={model},peft={adapter},dtype=float32,max_length=4096"]
+    asked += ["--tasks", ",".join(str(ROOT / "tasks" / f"{name}.yaml") for name in FOUR), "--device", "cpu"]
+    asked += ["--batch_size", "32", "--limit", "4", "--log_samples", "--output_path", str(out)]
+    command = [sys.executable, "-c", LM_EVAL, *asked, "--confirm_run_unsafe_code"]
+    env = environment({"HF_ALLOW_CODE_EVAL": "1"})
+    done = subprocess.run(command, capture_output=True, text=True, cwd=hub, env=env)
+    assert done.returncode == 0, done.stderr[-2000:]
+    found = {}
+    for name, metric in zip(FOUR, ("exact_match", "acc", "acc", "pass@1")):
+        (path,) = out.rglob(f"samples_xferbench_{name}_*.jsonl")
+        rows = sorted(map(json.loads, path.read_text().splitlines()), key=lambda row: row["doc_id"])
+        found[name] = {row["prompt_hash"][:16]: row[metric] for row in rows}
+    return found
+
+
+def test_four_kinds_of_target_score_item_by_item_as_lm_evals_own_command_line(hub, xferbench, tmp_path):
+    model = knowing(tmp_path / "model")
+    asked = ("--source", "gsm8k", "--target", ",".join(FOUR), "--model", model, "--out", tmp_path / "runs", *SMALL)
+    done = xferbench("run", *asked, "--hub", hub, "--allow-code-execution", "--json", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    cells = {(c["condition"], c["target"]): c for c in json.loads(done.stdout)["cells"]}
+    assert set(cells) == {(condition, target) for condition in ("baseline", "transfer") for target in FOUR}
+    (adapter,) = (tmp_path / "runs" / "steps").glob("train-*/adapter")
+    theirs = lm_evals_scores(hub, model, adapter, tmp_path / "theirs")
+    kept = items(tmp_path / "runs")
+    for target in FOUR:
+        cell = cells["transfer", target]
+        rows = map(json.loads, kept[f"{cell['step']}.jsonl.gz"].splitlines())
+        ours = {row["prompt"]: row["score"] for row in rows}
+        assert ours == theirs[target]
+        assert cell["value"] == sum(ours.values()) / 4
+    assert [list(theirs[name].values()) for name in ("gsm8k", "humaneval")] == [[1, 0, 0, 0], [0, 0, 1, 0]]
+
+
+def test_code_of_a_model_is_not_run_before_the_user_allows_it(monkeypatch):
+    monkeypatch.delenv("HF_ALLOW_CODE_EVAL", raising=False)
+    said = "target humaneval runs code that the model writes, in a sandbox: --allow-code-execution .* allows it"
+    with pytest.raises(UsageError, match=said):
+        catalog.load().entry("target", "humaneval").value.check(None, 4096, None)
+
+
+def test_a_task_that_runs_code_without_a_sandbox_is_refused(hub, monkeypatch):
+    monkeypatch.setenv("XFERBENCH_HUB", str(hub))
+    bare = dataclasses.replace(catalog.load().entry("target", "humaneval").value, runs_code=False)
+    with pytest.raises(UsageError, match="humaneval runs what the model writes without a sandbox: never done here"):
+        bare.check(None, 4096, None)

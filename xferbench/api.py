@@ -116,6 +116,7 @@ class Target(Protocol):
     One with `needs_model = False` is given a Model of which only `checkpoint` is there, and nothing is loaded for it.
     One with questions() -> Iterable[Example], its test items under the ids of its Items, has them described by `analyse
     features`.
+    It may tell the question of each item: texts(limit) -> [(item id, text)], which contamination is sought in.
     """
 
     name: str

@@ -9,8 +9,10 @@ import click
 
 from xferbench.commands import drift
 from xferbench.leaderboard.commands import leaderboard
+from xferbench.plugins import plugins
 
 KINDS = ("domains", "trainers", "scorers", "targets", "suites", "executors", "treatments")
+HUB = "A folder laid out as on the hub (ORGANISATION/NAME/...), read in place of the hub."
 
 
 class Commands(click.Group):
@@ -106,9 +108,19 @@ def main(debug: bool) -> None:
 @click.option(
     "--step-timeout", type=click.IntRange(1), metavar="SECONDS", help="Begin a step that takes longer again, once."
 )
+@click.option("--use", metavar="NAME", help="research (default) or commercial: refuse data whose licence forbids it.")
+@click.option(
+    "--max-dirty", type=click.FloatRange(0, 1), metavar="SHARE",
+    help="Refuse a domain that holds more than this share of a target's items.",
+)  # fmt: skip
+@click.option("--hub", type=click.Path(path_type=Path), help=HUB)
+@click.option("--allow-code-execution", is_flag=True, help="Run code that a model writes, in a sandbox.")
 @click.option("--dry-run", is_flag=True, help="Show the steps, and which are done; do nothing.")
 @click.option("--json", is_flag=True, help="Print the findings as JSON.")
-def run(experiment: Path | None, out: Path, dry_run: bool, json: bool, **flags: Any) -> None:
+def run(
+    experiment: Path | None, out: Path, hub: Path | None, allow_code_execution: bool, dry_run: bool, json: bool,
+    **flags: Any,
+) -> None:  # fmt: skip
     """Train, measure beside the controls, score the examples, and print what helps.
 
     \b
@@ -120,6 +132,9 @@ def run(experiment: Path | None, out: Path, dry_run: bool, json: bool, **flags: 
     """
     from xferbench.face import run_command
 
+    _stand_in(hub)
+    if allow_code_execution:  # workers, here and on other machines, find it in their environment
+        os.environ["HF_ALLOW_CODE_EVAL"] = "1"
     flags["curriculum"] = ",".join(flags["curriculum"]) or None
     flags["checkpoint"] = list(flags["checkpoint"]) or None
     click.get_current_context().exit(run_command(experiment, flags, out, dry_run, json))
@@ -193,58 +208,6 @@ def show(kind: str, name: str, json: bool) -> None:
     from xferbench.listing import about
 
     click.echo(about(kind, name, json))
-
-
-@main.group(invoke_without_command=True)
-@click.option("--json", is_flag=True, help="Print as JSON.")
-@click.pass_context
-def plugins(context: click.Context, json: bool) -> None:
-    """List every plugin with its version, hooks, time to load, and what is broken; make one, check one.
-
-    \b
-    xferbench plugins
-    XFERBENCH_DISABLE_PLUGINS=mini xferbench plugins
-    """
-    from xferbench.listing import plugin_listing
-
-    if context.invoked_subcommand is None:
-        click.echo(plugin_listing(json))
-
-
-@plugins.command()
-@click.argument("name")
-@click.option("--kind", default="domain", show_default=True, help="domain, trainer, scorer, target or executor.")
-@click.option(
-    "--out", type=click.Path(path_type=Path), default=Path(), help="Where its folder is made (default: here)."
-)
-def new(name: str, kind: str, out: Path) -> None:
-    """Write a whole small plugin that installs, runs and passes its check: xferbench-NAME.
-
-    \b
-    xferbench plugins new haiku
-    xferbench plugins new my-scorer --kind scorer
-    """
-    from xferbench.scaffold import new
-
-    folder = new(name, kind, out)
-    click.echo(f"{folder} is written. Next: pip install -e {folder} && xferbench plugins check {name}")
-
-
-@plugins.command()
-@click.argument("plugin", metavar="NAME_OR_PATH")
-@click.option("--json", is_flag=True, help="Print as JSON.")
-def check(plugin: str, json: bool) -> None:
-    """Hold a plugin to the contract on a tiny model; exit code 3 when it does not keep it.
-
-    \b
-    xferbench plugins check sft
-    xferbench plugins check path/to/xferbench-haiku
-    """
-    from xferbench.testing import check_command
-
-    text, kept = check_command(plugin, json)
-    click.echo(text)
-    sys.exit(0 if kept else 3)
 
 
 @main.command()
@@ -360,16 +323,36 @@ def attribute(index: Path, dtype: str | None, top: int, json: bool, plot: Path |
 
 
 @main.command()
+@click.argument("names", metavar="SUITE|DOMAIN|TARGET|MODEL...", nargs=-1, required=True)
+@click.option("--hub", type=click.Path(path_type=Path), help=HUB)
+def fetch(names: tuple[str, ...], hub: Path | None) -> None:
+    """Bring models, data and tasks into the hub's cache, so that runs need no network.
+
+    \b
+    xferbench fetch gsm8k pubmedqa
+    xferbench fetch mini meta-llama/Llama-3.2-1B
+    """
+    from xferbench.fetch import fetch_command
+
+    _stand_in(hub)
+    click.get_current_context().exit(fetch_command(names))
+
+
+@main.command()
+@click.argument("names", metavar="[SUITE|DOMAIN|TARGET|MODEL]...", nargs=-1)
+@click.option("--hub", type=click.Path(path_type=Path), help=HUB)
 @click.option("--json", is_flag=True, help="Print as JSON.")
-def doctor(json: bool) -> None:
-    """Check versions, devices, hub access and plugins; say what would fail and how to mend it.
+def doctor(names: tuple[str, ...], hub: Path | None, json: bool) -> None:
+    """Check versions, devices, hub access and plugins, and whether what NAMES need is at hand without a network.
 
     \b
     xferbench doctor
+    xferbench doctor gsm8k pubmedqa
     """
     from xferbench.doctor import examine
 
-    text, healthy = examine(json)
+    _stand_in(hub)
+    text, healthy = examine(json, names)
     click.echo(text)
     sys.exit(0 if healthy else 1)
 
@@ -393,8 +376,15 @@ def schema(what: str) -> None:
         click.echo(schema_text(what))
 
 
+def _stand_in(hub: Path | None) -> None:
+    """Let a folder stand in for the hub, here and in every worker."""
+    if hub is not None:
+        os.environ["XFERBENCH_HUB"] = str(hub.absolute())
+
+
 main.add_command(drift)
 main.add_command(leaderboard)
+main.add_command(plugins)
 
 
 if __name__ == "__main__":

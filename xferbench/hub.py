@@ -1,25 +1,54 @@
-"""Data sets of the Hugging Face hub, with every failure told in one line that says what to do."""
+"""Data sets of the Hugging Face hub, with every failure told in one line that says what to do.
+
+A folder laid out as on the hub (ORGANISATION/NAME/...) stands in for it: the working directory, or `--hub DIR`.
+"""
 
 import os
+import re
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from xferbench.errors import DataError
 
+FOLDER = "XFERBENCH_HUB"
+"""The environment variable that names a folder laid out as on the hub; `--hub` sets it."""
+
+
+@contextmanager
+def inside() -> Iterator[None]:
+    """Work in the folder that stands in for the hub, if one is named: there a data set's id is a folder's path."""
+    place = os.environ.get(FOLDER)
+    if not place:
+        yield
+        return
+    if not Path(place).is_dir():
+        raise DataError(f"the folder {place}, named by --hub or {FOLDER}, does not exist")
+    before = os.getcwd()
+    os.chdir(place)
+    try:
+        yield
+    finally:
+        os.chdir(before)
+
 
 def rows(path: str, config: str | None = None, split: str = "train", revision: str | None = None) -> Iterator[dict]:
-    """Yield the rows of one split. `path` is a hub id; a folder of that name in the working directory comes first.
+    """Yield the rows of one split. `path` is a hub id; a folder of that name, in --hub or here, comes first.
 
     Raises DataError: no network, gated without a token, unknown data set, config or split.
     """
     import datasets
 
     datasets.disable_progress_bars()
-    local = os.path.isdir(path)
     try:
-        data = datasets.load_dataset(path, config, split=split, revision=None if local else revision)
+        with inside():
+            local = os.path.isdir(path)
+            data = datasets.load_dataset(path, config, split=split, revision=None if local else revision)
+    except DataError:
+        raise
     except Exception as error:  # datasets, huggingface_hub, pyarrow and requests each raise their own
-        raise explain(error, {"id": path, "config": config, "split": split}) from error
+        raise explain(error, {"id": path, "config": config, "split": split, "revision": revision}) from error
     yield from data
 
 
@@ -50,11 +79,19 @@ def explain(error: BaseException, data: Mapping[str, Any]) -> DataError:
     offline = os.environ.get("HF_HUB_OFFLINE", "0") not in ("", "0")
     if any("Gated" in kind for kind in kinds) or "gated" in text:
         return DataError(f"{name} is gated: accept its terms on its hub page, then set HF_TOKEN")
+    if "RevisionNotFoundError" in kinds or re.search(r"\brevision\b.*(doesn't exist|not found)", text, re.I):
+        pinned = data.get("revision") or "that is pinned"
+        return DataError(f"{name} has no revision {pinned} any more: it was moved or deleted on the hub; pin another")
+    if "Unknown split" in text or "Bad split" in text:
+        return DataError(f"{name} has no split {data.get('split', '?')!r}: {text}")
+    if "corresponds to no data" in text:
+        return DataError(f"{name} has no rows: its split {data.get('split', '?')!r} is empty")
     if kinds & UNREACHED or (offline and "DatasetNotFoundError" in kinds):
         why = "HF_HUB_OFFLINE is set" if offline else "the hub cannot be reached"
         return DataError(
             f"{name} is not on this machine and {why}: fetch it where there is a network "
-            f"(it is then read from the hub's cache), or run from a folder that holds it as ./{data.get('id', 'ID')}"
+            f"(xferbench fetch; it is then read from the hub's cache), or give a folder that holds it as "
+            f"{data.get('id', 'ID')} with --hub"
         )
     if "DatasetNotFoundError" in kinds:
         return DataError(f"{name} is neither a folder here nor a data set on the hub (or the hub cannot be reached)")

@@ -22,10 +22,10 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, ClassVar
 
-from xferbench.api import Example, Item, Measurement, Output
-from xferbench.errors import DataError, PluginError, UsageError, XferbenchError, unknown
-from xferbench.hub import concerns_data, explain
-from xferbench.models import Model, tokens
+from xferbench.api import Checkpoint, Example, Item, Measurement, Output
+from xferbench.errors import DataError, PluginError, StepError, UsageError, XferbenchError, unknown
+from xferbench.hub import concerns_data, explain, inside
+from xferbench.models import Model, context, tokenizer, tokens
 from xferbench.progress import report_progress
 
 SCHEDULER = (
@@ -34,17 +34,21 @@ SCHEDULER = (
     *("OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_LOCAL_RANK"),
 )
 """What launchers and schedulers set, by which lm-eval, accelerate and torch think that they are one of several."""
-
-
 CLASSES, LONGEST = 20, 30
 """The most classes, and letters of one, that right answers in words are taken to be."""
+ALLOW = "--allow-code-execution (or HF_ALLOW_CODE_EVAL=1)"
+
+
+def code_allowed() -> bool:
+    """Tell whether the user allowed that code be run which a model wrote."""
+    return os.environ.get("HF_ALLOW_CODE_EVAL") == "1"
 
 
 @dataclass(frozen=True)
 class LmEvalTask:
     """A target that lm-eval measures: a task YAML of a plugin, or a stock task by its own name."""
 
-    settable: ClassVar[tuple[str, ...]] = ("metric", "filter", "num_fewshot", "batch_size")
+    settable: ClassVar[tuple[str, ...]] = ("metric", "filter", "num_fewshot", "batch_size", "backend")
     name: str
     task: str
     """The path of a task YAML, or the name of a task that lm-eval ships."""
@@ -62,11 +66,25 @@ class LmEvalTask:
     """Solved examples put before each question; None: as the task says."""
     batch_size: int = 32
     """Prompts a batch, fixed, since it can move the last digits."""
+    backend: str = "hf"
+    """What answers: hf (transformers, the reference) or vllm (for a GPU; its last digits differ)."""
     ask: Callable[[int | None], Sequence[Example]] | None = None
     """Returns held-out questions for scorers to aim at; None: the task's own validation, training or test questions."""
     classes: Callable[[Mapping[str, Any], str], tuple[str | None, str]] | None = None
     """Of an item and what was written: the class named (None: none of them) and the right one. None: the options of a
     multiple choice, and otherwise the answers as they stand where there are few different ones."""
+
+    runs_code: bool = False
+    """Its task runs what the model wrote, in a sandbox that the plugin brings; done only where the user allows it."""
+
+    def __post_init__(self) -> None:
+        if self.backend not in ("hf", "vllm"):
+            raise unknown(f"backend of target {self.name}", self.backend, ("hf", "vllm"))
+
+    @property
+    def needs_model(self) -> bool:
+        """With vllm no network is loaded for it: the engine reads the checkpoint itself."""
+        return self.backend == "hf"
 
     def fingerprint(self) -> str:
         """Hash the YAML, what it includes, the Python beside it, and the settings that change a score."""
@@ -82,6 +100,10 @@ class LmEvalTask:
 
     def check(self, tokenizer: Any, context: int, limit: int | None) -> None:
         """Raise DataError when the data cannot be had, there are no items, or an item does not fit the context."""
+        if self.backend == "vllm" and find_spec("vllm") is None:
+            raise UsageError(f"target {self.name}: backend=vllm needs vllm, on a machine with a GPU: pip install vllm")
+        if self.runs_code and not code_allowed():
+            raise UsageError(f"target {self.name} runs code that the model writes, in a sandbox: {ALLOW} allows it")
         task = self._build()
         _requests(task, tokenizer, limit)
         longest, over = 0, 0
@@ -130,16 +152,18 @@ class LmEvalTask:
     def _samples(self, model: Model, limit: int | None, task: Any) -> list[dict[str, Any]]:
         from lm_eval import simple_evaluate
 
+        words = model.tokenizer if self.needs_model else tokenizer(model.checkpoint.base)
         with _undisturbed():
             found = simple_evaluate(
-                model=_lm(model, self.batch_size),
+                model=_lm(model, self.batch_size) if self.needs_model else _engine(model.checkpoint),
                 tasks=[task],
                 task_manager=_manager(),
                 limit=limit,
                 num_fewshot=self.num_fewshot,
                 bootstrap_iters=0,
-                apply_chat_template=bool(getattr(model.tokenizer, "chat_template", None)),
+                apply_chat_template=bool(getattr(words, "chat_template", None)),
                 log_samples=True,
+                confirm_run_unsafe_code=self.runs_code and code_allowed(),
             )
         if found is None:
             raise PluginError(
@@ -147,6 +171,19 @@ class LmEvalTask:
             )
         (samples,) = found["samples"].values()
         return list(samples)
+
+    def texts(self, limit: int | None) -> list[tuple[str, str]]:
+        """Return (id, question) of the first `limit` items, as `measure` names them: for contamination."""
+        from lm_eval.utils import handle_non_serializable, hash_string
+
+        task = self._build()
+        seen: Counter[tuple[str, str]] = Counter()
+        found = []
+        for _, doc in task.doc_iterator(limit=limit):
+            text = str(task.doc_to_text(doc))
+            whole = json.dumps(doc, indent=2, default=handle_non_serializable, ensure_ascii=False)
+            found.append((_name(doc, hash_string(whole), text, seen), text))
+        return found
 
     def queries(self, limit: int | None) -> Sequence[Example]:
         """Return questions with their answers: from the plugin, or the task's validation, training or test split."""
@@ -194,7 +231,7 @@ class LmEvalTask:
         path = self._path()
         if not path.is_file():
             raise PluginError(f"target {self.name}: no such task file {path}")
-        with _undisturbed():
+        with _undisturbed(), inside():
             try:
                 tasks = _loaded(str(path), self.fingerprint())
             except Exception as error:
@@ -204,6 +241,8 @@ class LmEvalTask:
                 f"target {self.name} is a group of {len(tasks)} tasks; name one: {', '.join(list(tasks)[:8])}"
             )
         (task,) = tasks.values()
+        if task.config.unsafe_code and not self.runs_code:
+            raise UsageError(f"target {self.name} runs what the model writes without a sandbox: never done here")
         if self.num_fewshot is not None:
             task.set_config(key="num_fewshot", value=self.num_fewshot)
         elif task.config.num_fewshot is None:
@@ -217,9 +256,18 @@ class LmEvalTask:
         if isinstance(error, XferbenchError):
             return error
         path = self._path()
+        keys = dict(re.findall(r"^(dataset_path|\w+_split):\s*(\S+)", path.read_text(encoding="utf-8"), re.M))
+        data = self.data or {"id": keys.get("dataset_path", self.name)}
         if concerns_data(error):
-            found = re.search(r"^dataset_path:\s*(\S+)", path.read_text(encoding="utf-8"), re.M)
-            return explain(error, self.data or {"id": found[1] if found else self.name})
+            return explain(error, data)
+        where, text = data.get("id", self.name), " ".join(str(error).split())[:200]
+        if isinstance(error, KeyError) and error.args[:1] and error.args[0] in keys.values():
+            return DataError(f"target {self.name}: {where} has no split {text}; did its maker rename it?")
+        if isinstance(error, KeyError) or type(error).__name__ == "UndefinedError":
+            column = text.removesuffix(" is undefined")
+            return DataError(f"target {self.name}: {where} has no column {column}; did its maker rename it?")
+        if isinstance(error, IndexError) or "corresponds to no data" in text:
+            return DataError(f"target {self.name} has no items: the split of {where} that it asks is empty")
         text = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
         what = "is not valid YAML" if isinstance(error, yaml.YAMLError) else "cannot be loaded"
         return PluginError(f"target {self.name}: the task {path.name} {what}: {text}")
@@ -237,12 +285,8 @@ class LmEvalTask:
         seen: Counter[tuple[str, str]] = Counter()
         items = []
         for row in sorted((row for row in samples if row["filter"] == chosen), key=lambda row: row["doc_id"]):
-            doc = row["doc"]
-            name = str(doc["id"]) if isinstance(doc, dict) and "id" in doc else row["doc_hash"][:16]
             prompt = row["prompt_hash"][:16]
-            seen[name, prompt] += 1
-            name += f"#{seen[name, prompt]}" if seen[name, prompt] > 1 else ""
-            items.append(Item(name, prompt, float(row[metric])))
+            items.append(Item(_name(row["doc"], row["doc_hash"], prompt, seen), prompt, float(row[metric])))
         if not items:
             raise DataError(f"target {self.name} has no items")
         n = len(items)
@@ -329,6 +373,13 @@ def stock_target(name: str) -> LmEvalTask:
     return LmEvalTask(name, task, summary=f"the lm-eval task {task}, as it is", data={"lm_eval": task})
 
 
+def _name(doc: Any, digest: str, prompt: str, seen: Counter[tuple[str, str]]) -> str:
+    """Return the id of an item: its data set's own, or a hash; a second of one id and prompt is told apart."""
+    name = str(doc["id"]) if isinstance(doc, dict) and "id" in doc else digest[:16]
+    seen[name, prompt] += 1
+    return name + (f"#{seen[name, prompt]}" if seen[name, prompt] > 1 else "")
+
+
 def _answer(task: Any, doc: Any) -> str:
     target = task.doc_to_target(doc)
     if task.OUTPUT_TYPE == "multiple_choice":
@@ -391,6 +442,39 @@ def _lm(model: Model, batch_size: int) -> Any:
         max_length=model.context,
         backend="causal",
     )
+
+
+def _engine(checkpoint: Checkpoint) -> Any:
+    """Start vLLM on a checkpoint, its adapter on top; StepError when the adapter changes nothing that it says."""
+    from lm_eval.models.vllm_causallms import VLLM
+
+    config = json.loads((Path(checkpoint.base) / "config.json").read_text(encoding="utf-8"))
+    more: dict[str, Any] = {}
+    if checkpoint.adapter is not None:
+        rank = json.loads((Path(checkpoint.adapter) / "adapter_config.json").read_text(encoding="utf-8"))["r"]
+        more = {"lora_local_path": checkpoint.adapter, "max_lora_rank": max(8, 1 << (rank - 1).bit_length())}
+    made = VLLM(pretrained=checkpoint.base, max_model_len=context(config), batch_size="auto", seed=0, **more)
+    heard(made)
+    return made
+
+
+def heard(engine: Any) -> None:
+    """Raise StepError when an engine answers with its adapter as without: it lost it (a known failure of vLLM)."""
+    from lm_eval.api.instance import Instance
+
+    if engine.lora_request is None:
+        return
+    asked = [
+        Instance("loglikelihood", {}, (text, " the"), n) for n, text in enumerate(("Question:", "Answer: 1", "It is"))
+    ]
+    tuned = engine.loglikelihood(asked, disable_tqdm=True)
+    adapter, engine.lora_request = engine.lora_request, None
+    try:
+        untuned = engine.loglikelihood(asked, disable_tqdm=True)
+    finally:
+        engine.lora_request = adapter
+    if tuned == untuned:
+        raise StepError("vllm answers with the adapter exactly as without: it was not loaded")
 
 
 @contextmanager

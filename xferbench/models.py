@@ -61,6 +61,8 @@ def locate(model: str) -> Path:
     folder = Path(model).expanduser()
     if folder.is_dir():
         return _complete(folder)
+    if (mirrored := Path(os.environ.get("XFERBENCH_HUB", ""), model)).is_dir():  # --hub
+        return _complete(mirrored)
     if folder.is_absolute() or model.startswith((".", "~")) or model.count("/") != 1:
         raise ModelError(f"model folder {model} does not exist (a hub id has the form organisation/name)")
     from huggingface_hub import snapshot_download

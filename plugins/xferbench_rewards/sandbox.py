@@ -38,8 +38,8 @@ def check_allowed() -> None:
     """Raise UsageError unless the user allowed that code be run."""
     if os.environ.get(ALLOWED) != "1":
         raise UsageError(
-            f"this runs code that a model wrote: set {ALLOWED}=1 to allow it (read the page on rewards first: what the "
-            "sandbox protects from, and what not)"
+            f"this runs code that a model wrote: set {ALLOWED}=1 to allow it, or give run --allow-code-execution (read "
+            "the page on rewards first: what the sandbox protects from, and what not)"
         )
 
 

@@ -10,6 +10,7 @@ from xferbench.analyse import agreement as agreements
 from xferbench.analyse import (
     changes,
     composition,
+    contamination,
     document,
     drift,
     effects,
@@ -73,6 +74,14 @@ def agreement(source: Source) -> Analysis:
     """Whether the scorers foretell the measured gains."""
     found = agreements.agreement(source.results)
     return Analysis(found, lambda: agreements.text(found), lambda path: agreements.draw(found, path))
+
+
+def leaks(source: Source) -> Analysis:
+    """Results on all, clean and dirty items: is a gain only that the test stands in the training text?"""
+    if source.results.root is None:
+        raise UsageError("a table holds no items: give the folder of a run")
+    found = contamination.contamination(source.results)
+    return Analysis(found, lambda: contamination.text(found), lambda path: contamination.draw(found, path))
 
 
 def orders(source: Source) -> Analysis:
@@ -180,6 +189,7 @@ def training(source: Source) -> Analysis:
 ANALYSES: dict[str, Callable[[Source], Analysis]] = {
     "agreement": agreement,
     "composition": compositions,
+    "contamination": leaks,
     "drift": drifts,
     "errors": errors,
     "features": features,
