@@ -29,13 +29,19 @@ def listing(text: str, as_json: bool) -> str:
     wide = max(len(row["name"]) for row in rows)
     lines = []
     for row in rows:
-        lines.append(f"{row['name']:{wide}}  {row['summary']}  [{row['plugin']}]")
+        terms = f"  ({_terms(row)})" if "licence" in row else ""
+        lines.append(f"{row['name']:{wide}}  {row['summary']}{terms}  [{row['plugin']}]")
         if row["fields"]:
             shown = ", ".join(f"{key}={value}" for key, value in row["fields"].items())
             lines.append(f"{'':{wide}}  {shown}")
     if kind == "target":
         lines.append(f"{'lmeval:NAME':{wide}}  any task of lm-eval by its own name")
     return "\n".join(lines)
+
+
+def _terms(row: dict[str, Any]) -> str:
+    """Say the licence, and whether terms must be accepted first."""
+    return (row["licence"] or "licence: see its page") + (", GATED" if row["gated"] else "")
 
 
 def about(text: str, name: str, as_json: bool) -> str:
