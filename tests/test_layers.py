@@ -15,6 +15,8 @@ FLOORS = {
         "results",
         "progress",
         "hub",
+        "contamination",
+        "licence",
         "models",
         "draw",
         "settings",
@@ -29,12 +31,13 @@ FLOORS = {
     3: ("experiment", "lmeval", "loss", "train", "evaluate", "attribute", "store", "ready"),
     4: ("catalog", "analyse", "index", "shelf", "upkeep"),
     5: ("planned", "supply", "work", "listing", "status", "doctor", "contract", "leaderboard"),
-    6: ("plan", "testing", "gather", "job", "estimate"),
-    7: ("schedule",),
-    8: ("execute",),
-    9: ("mix", "outcome", "lookup"),
-    10: ("face",),
-    11: ("cli",),
+    6: ("plan", "testing", "leakage", "estimate"),
+    7: ("gather", "job"),
+    8: ("schedule",),
+    9: ("execute",),
+    10: ("mix", "outcome", "lookup"),
+    11: ("face", "plugins"),
+    12: ("cli",),
 }
 FLOOR = {module: floor for floor, modules in FLOORS.items() for module in modules}
 ANALYSIS = {"numpy", "scipy", "matplotlib", "tabulate"}

@@ -169,6 +169,41 @@ def test_data_that_needs_the_hub_says_so_when_offline(yaml, plain):
         yaml(text).check(plain.tokenizer, 256, None)
 
 
+HUB = GENERATE.replace("custom_dataset: !function tiny_items.load", "dataset_path: maker/quiz").replace(
+    "tiny_gen", "q_"
+)
+
+
+@pytest.mark.parametrize(
+    ("rows", "change", "said"),
+    [
+        ([{"number": 1, "answer": "odd"}], ("", ""), None),
+        ([{"no": 1, "answer": "odd"}], ("", ""), "maker/quiz has no column 'number' is undefined"),
+        ([{"number": 1, "answer": "odd"}], ("test_split: test", "test_split: exam"), "maker/quiz has no split 'exam'"),
+        ([], ("", ""), "target tiny/made has no items: the split of maker/quiz that it asks is empty"),
+    ],
+    ids=["whole", "column", "split", "empty"],
+)
+def test_data_that_have_changed_on_the_hub_are_told_in_one_line(yaml, plain, tmp_path, monkeypatch, rows, change, said):
+    import datasets
+
+    folder = tmp_path / "hub" / "maker" / "quiz"
+    folder.mkdir(parents=True)
+    features = datasets.Features({name: datasets.Value("string") for name in (rows or [{"number": 1, "answer": 2}])[0]})
+    texts = [{name: str(value) for name, value in row.items()} for row in rows]
+    made = datasets.Dataset.from_list(texts, features=features)
+    made.to_parquet(folder / "test-00000-of-00001.parquet")
+    monkeypatch.setenv("XFERBENCH_HUB", str(tmp_path / "hub"))
+    target = yaml(HUB.replace(*change))
+    if said is None:
+        target.check(plain.tokenizer, 256, None)
+        return
+    with pytest.raises(DataError) as caught:
+        target.check(plain.tokenizer, 256, None)
+    assert said in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
 def test_an_item_that_does_not_fit_is_refused_with_the_counts(plain, pick):
     pick.check(plain.tokenizer, 256, None)
     with pytest.raises(

@@ -80,9 +80,7 @@ def test_the_target_pubmedqa_has_the_official_500(inside_hub, llama):
     }
 
 
-@pytest.mark.parametrize(
-    ("architecture", "template"), [("qwen2", TEMPLATE), ("gpt2", None)], ids=["qwen2", "gpt2"]
-)
+@pytest.mark.parametrize(("architecture", "template"), [("qwen2", TEMPLATE), ("gpt2", None)], ids=["qwen2", "gpt2"])
 def test_gsm8k_to_pubmedqa_with_any_architecture(hub, xferbench, tmp_path, architecture, template):
     model = make_model(tmp_path / "model", architecture, template, context=4096)
     asked = ("--source", "gsm8k", "--target", "pubmedqa", "--model", model, "--out", tmp_path / "runs")

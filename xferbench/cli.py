@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from xferbench.leaderboard.commands import leaderboard
+from xferbench.plugins import plugins
 
 KINDS = ("domains", "trainers", "scorers", "targets", "suites", "executors")
 HUB = "A folder laid out as on the hub (ORGANISATION/NAME/...), read in place of the hub."
@@ -105,6 +106,11 @@ def main(debug: bool) -> None:
 @click.option(
     "--step-timeout", type=click.IntRange(1), metavar="SECONDS", help="Begin a step that takes longer again, once."
 )
+@click.option("--use", metavar="NAME", help="research (default) or commercial: refuse data whose licence forbids it.")
+@click.option(
+    "--max-dirty", type=click.FloatRange(0, 1), metavar="SHARE",
+    help="Refuse a domain that holds more than this share of a target's items.",
+)  # fmt: skip
 @click.option("--hub", type=click.Path(path_type=Path), help=HUB)
 @click.option("--allow-code-execution", is_flag=True, help="Run code that a model writes, in a sandbox.")
 @click.option("--dry-run", is_flag=True, help="Show the steps, and what those to do will take; do nothing.")
@@ -203,58 +209,6 @@ def show(kind: str, name: str, json: bool) -> None:
     from xferbench.listing import about
 
     click.echo(about(kind, name, json))
-
-
-@main.group(invoke_without_command=True)
-@click.option("--json", is_flag=True, help="Print as JSON.")
-@click.pass_context
-def plugins(context: click.Context, json: bool) -> None:
-    """List every plugin with its version, hooks, time to load, and what is broken; make one, check one.
-
-    \b
-    xferbench plugins
-    XFERBENCH_DISABLE_PLUGINS=mini xferbench plugins
-    """
-    from xferbench.listing import plugin_listing
-
-    if context.invoked_subcommand is None:
-        click.echo(plugin_listing(json))
-
-
-@plugins.command()
-@click.argument("name")
-@click.option("--kind", default="domain", show_default=True, help="domain, trainer, scorer, target or executor.")
-@click.option(
-    "--out", type=click.Path(path_type=Path), default=Path(), help="Where its folder is made (default: here)."
-)
-def new(name: str, kind: str, out: Path) -> None:
-    """Write a whole small plugin that installs, runs and passes its check: xferbench-NAME.
-
-    \b
-    xferbench plugins new haiku
-    xferbench plugins new my-scorer --kind scorer
-    """
-    from xferbench.scaffold import new
-
-    folder = new(name, kind, out)
-    click.echo(f"{folder} is written. Next: pip install -e {folder} && xferbench plugins check {name}")
-
-
-@plugins.command()
-@click.argument("plugin", metavar="NAME_OR_PATH")
-@click.option("--json", is_flag=True, help="Print as JSON.")
-def check(plugin: str, json: bool) -> None:
-    """Hold a plugin to the contract on a tiny model; exit code 3 when it does not keep it.
-
-    \b
-    xferbench plugins check sft
-    xferbench plugins check path/to/xferbench-haiku
-    """
-    from xferbench.testing import check_command
-
-    text, kept = check_command(plugin, json)
-    click.echo(text)
-    sys.exit(0 if kept else 3)
 
 
 @main.command()
@@ -400,6 +354,7 @@ def schema(what: str) -> None:
 
 
 main.add_command(leaderboard)
+main.add_command(plugins)
 
 
 if __name__ == "__main__":

@@ -2,11 +2,13 @@
 
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from xferbench import experiment as experiments
+from xferbench import licence
 from xferbench.catalog import Catalog
 from xferbench.errors import StepError, UsageError
 from xferbench.gather import gather
@@ -94,6 +96,18 @@ def _maker(step: Train) -> str:
     return json.dumps([step.trainer.name, dict(step.trainer.settings)], sort_keys=True)
 
 
+def _licensed(plan: Plan, catalog: Catalog) -> None:
+    """Refuse data whose licence forbids what the experiment is for."""
+    used: dict[str, Mapping[str, Any]] = {}
+    for step in plan.steps:
+        if isinstance(step, Train):
+            for data in step.data:
+                used[f"domain {data.domain}"] = catalog.entry("domain", data.domain).value.data
+        else:
+            used[f"target {step.target.name}"] = getattr(catalog.entry("target", step.target.name).value, "data", {})
+    licence.check(used, plan.experiment.use)
+
+
 def fingerprints(root: Path) -> dict[str, str]:
     """Read the digests of weight files that earlier runs in this folder noted, so that none is hashed twice."""
     try:
@@ -108,6 +122,7 @@ def ask(asked: experiments.Experiment, catalog: Catalog, out: Path) -> tuple[Pla
     known = fingerprints(out)
     before = dict(known)
     plan = make(asked, catalog, known)
+    _licensed(plan, catalog)
     store = Store(out)
     if known != before and out.is_dir():
         write_json(out / "fingerprints.json", known)

@@ -9,6 +9,7 @@ from typing import Any
 
 from xferbench.budget import check
 from xferbench.errors import UsageError, nearest, unknown
+from xferbench.licence import USES
 
 CONDITIONS = ("baseline", "transfer", "direct", "sequential", "joint", "placebo")
 
@@ -53,6 +54,10 @@ class Experiment:
     """Where steps run; settings may follow: slurm:partition=gpu,time=120."""
     jobs: int | None = None
     """Steps at a time; None: as many as the machine takes."""
+    use: str = "research"
+    """What the models are for: research or commercial; data whose licence forbids it are refused."""
+    max_dirty: float | None = None
+    """Refuse to train on a domain that holds more than this share of a target's items; None: only report it."""
     step_timeout: int | None = None
     """Seconds that a step may take before it is begun again, once; None: as long as it likes."""
 
@@ -73,9 +78,14 @@ def from_mapping(values: Mapping[str, Any], where: str = "experiment") -> Experi
     for name in ("train_limit", "eval_limit", "query_limit", "jobs", "lds", "step_timeout"):
         if name in known and (not isinstance(known[name], int) or isinstance(known[name], bool) or known[name] < 1):
             raise UsageError(f"{where}: {name} takes a whole number above 0, not {known[name]!r}")
-    for name in ("suite", "model", "executor", "score_at", "budget"):
+    most = known.get("max_dirty", 0)
+    if isinstance(most, bool) or not isinstance(most, int | float) or not 0 <= most <= 1:
+        raise UsageError(f"{where}: max_dirty takes a share from 0 to 1, not {most!r}")
+    for name in ("suite", "model", "executor", "score_at", "budget", "use"):
         if name in known and not isinstance(known[name], str):
             raise UsageError(f"{where}: {name} takes a name, not {known[name]!r}")
+    if known.get("use", USES[0]) not in USES:
+        raise unknown("use", known["use"], USES)
     if known.get("score_at", "transfer") not in ("transfer", "baseline"):
         raise unknown("checkpoint to score at", known["score_at"], ("transfer", "baseline"))
     if known.get("lds", FEWEST) < FEWEST:

@@ -4,7 +4,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from xferbench import __version__
+from xferbench import __version__, leakage
 from xferbench.draw import half
 from xferbench.planned import Plan
 from xferbench.results import Cell, Results, read_scores
@@ -44,6 +44,7 @@ def gather(plan: Plan, store: Store, failed: dict[str, str], root: Path) -> Resu
                 row["reason"] = "no example has a finite score"
             results.attribution.append(row)
     results.training = _logs(plan, store, root)
+    results.contamination = leakage.rows(plan, store, root)
     results.subsets += _subsets(plan, store)
     _top_shares(results, store)
     results.steps += [_step(step, store.result(step)) for step in plan.steps if store.done(step)]

@@ -4,6 +4,7 @@ A folder laid out as on the hub (ORGANISATION/NAME/...) stands in for it: the wo
 """
 
 import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -59,7 +60,7 @@ def table(
     except DataError:
         raise
     except Exception as error:  # datasets, huggingface_hub, pyarrow and requests each raise their own
-        raise explain(error, {"id": path, "config": config, "split": split}) from error
+        raise explain(error, {"id": path, "config": config, "split": split, "revision": revision}) from error
     missing = [name for name in columns if name not in data.column_names]
     if missing:
         raise DataError(f"{path} has no column {', '.join(missing)}; it has: {', '.join(data.column_names)}")
@@ -93,6 +94,11 @@ def explain(error: BaseException, data: Mapping[str, Any]) -> DataError:
     offline = os.environ.get("HF_HUB_OFFLINE", "0") not in ("", "0")
     if any("Gated" in kind for kind in kinds) or "gated" in text:
         return DataError(f"{name} is gated: accept its terms on its hub page, then set HF_TOKEN")
+    if "RevisionNotFoundError" in kinds or re.search(r"\brevision\b.*(doesn't exist|not found)", text, re.I):
+        pinned = data.get("revision") or "that is pinned"
+        return DataError(f"{name} has no revision {pinned} any more: it was moved or deleted on the hub; pin another")
+    if "Unknown split" in text or "Bad split" in text:
+        return DataError(f"{name} has no split {data.get('split', '?')!r}: {text}")
     if kinds & UNREACHED or (offline and "DatasetNotFoundError" in kinds):
         why = "HF_HUB_OFFLINE is set" if offline else "the hub cannot be reached"
         return DataError(

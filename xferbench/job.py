@@ -14,8 +14,9 @@ from collections.abc import Iterator
 from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
+from xferbench import leakage
 from xferbench.catalog import Catalog
 from xferbench.catalog import load as load_catalog
 from xferbench.errors import UsageError
@@ -46,6 +47,16 @@ def work(recipes: list[str], timeout: float | None = None, wait: bool = False) -
         with _out_of_ranks():
             found[step.id] = _one(Store(folder.parent.parent), step, timeout, wait)
     return found
+
+
+def look(root: str, domain: str, n: int, targets: dict[str, Any]) -> str:
+    """Hold a domain against targets for contamination, quietly; return why it cannot be done, or ""."""
+    try:
+        with logged(Path(os.devnull)):
+            leakage.look(Path(root), domain, n, targets, load_catalog())
+    except Exception as error:
+        return line(error)
+    return ""
 
 
 def step_command(recipes: list[Path], timeout: float | None) -> int:

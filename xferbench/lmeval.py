@@ -128,6 +128,19 @@ class LmEvalTask:
         (samples,) = found["samples"].values()
         return self._measurement(samples, task)
 
+    def texts(self, limit: int | None) -> list[tuple[str, str]]:
+        """Return (id, question) of the first `limit` items, as `measure` names them: for contamination."""
+        from lm_eval.utils import handle_non_serializable, hash_string
+
+        task = self._build()
+        seen: Counter[tuple[str, str]] = Counter()
+        found = []
+        for _, doc in task.doc_iterator(limit=limit):
+            text = str(task.doc_to_text(doc))
+            whole = json.dumps(doc, indent=2, default=handle_non_serializable, ensure_ascii=False)
+            found.append((_name(doc, hash_string(whole), text, seen), text))
+        return found
+
     def queries(self, limit: int | None) -> Sequence[Example]:
         """Return questions with their answers: from the plugin, or the task's validation, training or test split."""
         if self.ask is not None:
@@ -183,9 +196,17 @@ class LmEvalTask:
         if isinstance(error, XferbenchError):
             return error
         path = self._path()
+        keys = dict(re.findall(r"^(dataset_path|\w+_split):\s*(\S+)", path.read_text(encoding="utf-8"), re.M))
+        data = self.data or {"id": keys.get("dataset_path", self.name)}
         if concerns_data(error):
-            found = re.search(r"^dataset_path:\s*(\S+)", path.read_text(encoding="utf-8"), re.M)
-            return explain(error, self.data or {"id": found[1] if found else self.name})
+            return explain(error, data)
+        where, text = data.get("id", self.name), " ".join(str(error).split())[:200]
+        if isinstance(error, KeyError) and error.args[:1] and error.args[0] in keys.values():
+            return DataError(f"target {self.name}: {where} has no split {text}; did its maker rename it?")
+        if isinstance(error, KeyError) or type(error).__name__ == "UndefinedError":
+            return DataError(f"target {self.name}: {where} has no column {text}; did its maker rename it?")
+        if isinstance(error, IndexError):
+            return DataError(f"target {self.name} has no items: the split of {where} that it asks is empty")
         text = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
         what = "is not valid YAML" if isinstance(error, yaml.YAMLError) else "cannot be loaded"
         return PluginError(f"target {self.name}: the task {path.name} {what}: {text}")
@@ -203,12 +224,8 @@ class LmEvalTask:
         seen: Counter[tuple[str, str]] = Counter()
         items = []
         for row in sorted((row for row in samples if row["filter"] == chosen), key=lambda row: row["doc_id"]):
-            doc = row["doc"]
-            name = str(doc["id"]) if isinstance(doc, dict) and "id" in doc else row["doc_hash"][:16]
             prompt = row["prompt_hash"][:16]
-            seen[name, prompt] += 1
-            name += f"#{seen[name, prompt]}" if seen[name, prompt] > 1 else ""
-            items.append(Item(name, prompt, float(row[metric])))
+            items.append(Item(_name(row["doc"], row["doc_hash"], prompt, seen), prompt, float(row[metric])))
         if not items:
             raise DataError(f"target {self.name} has no items")
         n = len(items)
@@ -237,6 +254,13 @@ def stock_target(name: str) -> LmEvalTask:
     if task not in (known := stock()):
         raise unknown("lm-eval task", task, known)
     return LmEvalTask(name, task, summary=f"the lm-eval task {task}, as it is", data={"lm_eval": task})
+
+
+def _name(doc: Any, digest: str, prompt: str, seen: Counter[tuple[str, str]]) -> str:
+    """Return the id of an item: its data set's own, or a hash; a second of one id and prompt is told apart."""
+    name = str(doc["id"]) if isinstance(doc, dict) and "id" in doc else digest[:16]
+    seen[name, prompt] += 1
+    return name + (f"#{seen[name, prompt]}" if seen[name, prompt] > 1 else "")
 
 
 def _answer(task: Any, doc: Any) -> str:

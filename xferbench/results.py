@@ -4,6 +4,8 @@ DIR/results.jsonl holds one JSON object a line, each with a "kind": `run` (one l
 measured condition), `attribution` (one scorer on one pair), `subset` (a random half of a source), `training` (one
 training that kept a log), `not_done` (a step that failed, and why), `step` (the whole recipe that the id of a step is
 the hash of, what it cost, and what machine did it).
+A `contamination` row says how many items of a target stand in a domain's text;
+DIR/contamination/<overlap>.jsonl.gz holds {"id", "coverage_8", "coverage_13", "near", "dirty"} of each item.
 DIR/training/<step>.jsonl is the log of a training: a line for each point of the curve.
 DIR/items/<step>.jsonl.gz holds one line for each test item: {"id", "prompt", "score"}; "prompt" is a hash, no text.
 DIR/scores/<step>.jsonl.gz holds one line for each training example that a scorer scored: {"id", "source", "score"}.
@@ -62,6 +64,8 @@ class Results:
     """step, curriculum, recipe, trainer, seed, start (the training that it went on from, or None)"""
 
     steps: list[dict[str, Any]] = field(default_factory=list)
+    contamination: list[dict[str, Any]] = field(default_factory=list)
+    """domain, target, examples, overlap (the name of its file), items, dirty, clean, short, near, coverage_8, ..."""
     held: Mapping[str, Mapping[tuple[str, str], float]] = field(default_factory=dict)
     """Items that are at hand already, by step."""
 
@@ -80,6 +84,15 @@ class Results:
         if self.root is None:
             return {}
         return read_items(self.root / "items" / f"{step}.jsonl.gz")
+
+    def dirty(self, overlap: str) -> dict[str, bool | None]:
+        """Return {item id: whether it is dirty} of one row of `contamination`; None for an item too short to judge."""
+        path = (self.root or Path()) / "contamination" / f"{overlap}.jsonl.gz"
+        try:
+            with gzip.open(path, "rt", encoding="utf-8") as lines:
+                return {row["id"]: row["dirty"] for row in map(json.loads, lines)}
+        except (OSError, ValueError, KeyError) as error:
+            raise UsageError(f"{path}: cannot be read: {error}") from None
 
     def scores(self, step: str) -> NDArray[np.float64]:
         """Return the finite scores of one attribution step's training examples, in the order of the file."""
@@ -115,6 +128,7 @@ def write(root: Path, results: Results) -> None:
     rows += [{"kind": "cell", **asdict(cell)} for cell in results.cells]
     rows += [{"kind": "attribution", **row} for row in results.attribution]
     rows += [{"kind": "training", **row} for row in results.training]
+    rows += [{"kind": "contamination", **row} for row in results.contamination]
     rows += [{"kind": "subset", **row} for row in results.subsets]
     rows += [{"kind": "not_done", **row} for row in results.not_done]
     rows += [{"kind": "step", **row} for row in results.steps]
@@ -140,7 +154,7 @@ def read(root: Path) -> Results:
                 found.cells.append(Cell(**row))
             elif kind == "subset":
                 found.subsets.append(row)
-            elif kind in ("attribution", "training", "not_done"):
+            elif kind in ("attribution", "training", "contamination", "not_done"):
                 getattr(found, kind).append(row)
             elif kind == "step":
                 found.steps.append(row)

@@ -14,9 +14,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from xferbench import leakage
 from xferbench.api import Executor
 from xferbench.errors import UsageError
-from xferbench.job import timed_out, work
+from xferbench.job import look, timed_out, work
 from xferbench.planned import Plan
 from xferbench.progress import read_progress
 from xferbench.ready import Ready
@@ -112,6 +113,10 @@ class Walk:
                         raise UsageError("the process that looked whether the targets can be measured died") from None
                 if not found["ok"]:
                     raise UsageError(found["why"])
+            for domain, n, texts in leakage.lacking(self.plan, self.store.root):
+                if why := pool.submit(look, str(self.store.root), domain, n, texts).result():
+                    raise UsageError(f"contamination of {domain} cannot be looked for: {why}")
+        leakage.gate(self.plan, self.store)
 
     def _start(self, pool: Any) -> None:
         now = time.monotonic()

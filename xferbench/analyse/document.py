@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from xferbench.analyse import curricula, table
+from xferbench.analyse import contamination, curricula, table
 from xferbench.analyse.agreement import agreement
 from xferbench.analyse.methods import methods
 from xferbench.analyse.methods import text as compared
@@ -25,6 +25,7 @@ def document(results: Results) -> dict[str, Any]:
         "store": None if results.root is None else str(results.root),
         "cells": [vars(cell) for cell in results.cells],
         "findings": findings(results),
+        "contamination": contamination.contamination(results),
         "curricula": curricula.curricula(results) if results.root is not None else [],
         "methods": methods(results),
         "attribution": results.attribution,
@@ -40,6 +41,8 @@ def text(found: dict[str, Any], figure: Path | None = None) -> str:
     parts += [f"NOTE: {note}" for note in found["notes"] or []]
     if found["findings"] or not found["curricula"]:
         parts += ["", table.text(found["findings"]), ""]
+    if found["findings"] and found["contamination"]:
+        parts += [contamination.line(found["contamination"]), ""]
     if found["curricula"]:
         parts += ["", curricula.text(found["curricula"]), ""]
     if found["methods"]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from xferbench import results as rows
 from xferbench.analyse import agreement as agreements
-from xferbench.analyse import composition, document, heatmap, index, mixture, order, traits, wide
+from xferbench.analyse import composition, contamination, document, heatmap, index, mixture, order, traits, wide
 from xferbench.analyse import methods as recipes
 from xferbench.analyse import training as trainings
 from xferbench.errors import UsageError
@@ -54,6 +54,14 @@ def agreement(source: Source) -> Analysis:
     """Whether the scorers foretell the measured gains."""
     found = agreements.agreement(source.results)
     return Analysis(found, lambda: agreements.text(found), lambda path: agreements.draw(found, path))
+
+
+def leaks(source: Source) -> Analysis:
+    """Results on all, clean and dirty items: is a gain only that the test stands in the training text?"""
+    if source.results.root is None:
+        raise UsageError("a table holds no items: give the folder of a run")
+    found = contamination.contamination(source.results)
+    return Analysis(found, lambda: contamination.text(found), lambda path: contamination.draw(found, path))
 
 
 def orders(source: Source) -> Analysis:
@@ -109,6 +117,7 @@ def training(source: Source) -> Analysis:
 ANALYSES: dict[str, Callable[[Source], Analysis]] = {
     "agreement": agreement,
     "composition": compositions,
+    "contamination": leaks,
     "heatmap": heatmaps,
     "index": indices,
     "mix": mix,

@@ -83,6 +83,22 @@ METHOD = _object(
     }
 )
 
+PART = _object({"n": {"type": "integer"}, "baseline": NUMBER, "transfer": NUMBER, "gain": ESTIMATE})
+
+LEAK = _object(
+    {
+        "source": {"type": "string"},
+        "target": {"type": "string"},
+        "recipe": {"type": "string"},
+        "items": {"type": "integer"},
+        "near": {"type": "integer"},
+        "coverage_8": NUMBER,
+        "coverage_13": NUMBER,
+        **dict.fromkeys(("all", "clean", "dirty"), PART),
+        "reason": TEXT,
+    }
+)
+
 ATTRIBUTION = _object(
     {
         "scorer": {"type": "string"},
@@ -128,6 +144,7 @@ SCHEMA: dict[str, Any] = {
             "attribution": _list(ATTRIBUTION),
             "agreement": _list(AGREEMENT),
             "not_done": _list(_object({"step": {"type": "string"}, "why": {"type": "string"}})),
-        }
+        },
+        contamination=_list(LEAK),
     ),
 }

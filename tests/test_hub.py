@@ -1,0 +1,127 @@
+"""What can be wrong with data and models that come from elsewhere: one clear line each, before anything is trained."""
+
+import dataclasses
+
+import pytest
+
+from xferbench import DataError, UsageError, catalog, hub, models
+from xferbench.errors import ModelError
+from xferbench.licence import check, refusal
+
+DATA = {"id": "maker/quiz", "config": "main", "split": "train", "revision": "abc123"}
+
+
+def raised(name, text, cause=None):
+    """An error of a given class name, as datasets and huggingface_hub raise them, without a hub."""
+    error = type(name, (Exception,), {})(text)
+    error.__cause__ = cause
+    return error
+
+
+@pytest.mark.parametrize(
+    ("error", "offline", "said"),
+    [
+        (
+            raised("DatasetNotFoundError", "Dataset 'maker/quiz' is a gated dataset on the Hub. You must be logged in"),
+            "0",
+            "maker/quiz/main is gated: accept its terms on its hub page, then set HF_TOKEN",
+        ),
+        (
+            raised("DatasetNotFoundError", "cannot be accessed", raised("GatedRepoError", "401")),
+            "0",
+            "maker/quiz/main is gated: accept its terms on its hub page, then set HF_TOKEN",
+        ),
+        (
+            raised("DatasetNotFoundError", "Revision 'abc123' doesn't exist for dataset 'maker/quiz' on the Hub."),
+            "0",
+            "maker/quiz/main has no revision abc123 any more: it was moved or deleted on the hub; pin another",
+        ),
+        (
+            raised("ConnectionError", "Couldn't reach 'maker/quiz' on the Hub"),
+            "0",
+            "maker/quiz/main is not on this machine and the hub cannot be reached: fetch it where there is a network",
+        ),
+        (
+            raised("ConnectionError", "Couldn't reach 'maker/quiz' on the Hub"),
+            "1",
+            "maker/quiz/main is not on this machine and HF_HUB_OFFLINE is set: fetch it where there is a network",
+        ),
+        (
+            raised("ValueError", "Unknown split \"train\". Should be one of ['test']."),
+            "0",
+            "maker/quiz/main has no split 'train': Unknown split",
+        ),
+    ],
+    ids=["gated", "gated-cause", "revision", "network", "offline", "split"],
+)
+def test_each_failure_of_the_hub_is_one_line(monkeypatch, error, offline, said):
+    monkeypatch.setenv("HF_HUB_OFFLINE", offline)
+    found = hub.explain(error, DATA)
+    assert isinstance(found, DataError)
+    assert str(found).startswith(said)
+    assert "\n" not in str(found)
+
+
+def test_a_folder_in_the_hubs_layout_stands_in_for_it(tmp_path, monkeypatch):
+    (tmp_path / "maker" / "quiz").mkdir(parents=True)
+    (tmp_path / "maker" / "quiz" / "train.jsonl").write_text('{"q": 1}\n{"q": 2}\n')
+    monkeypatch.setenv(hub.FOLDER, str(tmp_path))
+    assert [row["q"] for row in hub.rows("maker/quiz")] == [1, 2]
+    with pytest.raises(DataError, match="maker/quiz has no split 'exam'"):
+        list(hub.rows("maker/quiz", split="exam"))
+    monkeypatch.setenv(hub.FOLDER, str(tmp_path / "gone"))
+    with pytest.raises(DataError, match="gone, named by --hub or XFERBENCH_HUB, does not exist"):
+        list(hub.rows("maker/quiz"))
+
+
+def test_a_model_in_the_hubs_layout_is_found_by_its_id(llama, tmp_path, monkeypatch):
+    (tmp_path / "maker").mkdir()
+    (tmp_path / "maker" / "small").symlink_to(llama)
+    monkeypatch.setenv(hub.FOLDER, str(tmp_path))
+    assert models.locate("maker/small") == tmp_path / "maker" / "small"
+    with pytest.raises(ModelError, match="model maker/other is not a folder here, not in the hub's cache"):
+        models.locate("maker/other")
+
+
+@pytest.mark.parametrize(
+    ("licence", "research", "commercial"),
+    [
+        ("MIT", True, True),
+        ("CC-BY-4.0", True, True),
+        ("CC-BY-NC-4.0", True, False),
+        ("non-commercial", True, False),
+        ("research only", True, False),
+        ("none stated", True, False),
+        ("", True, False),
+    ],
+)
+def test_a_licence_forbids_what_it_says(licence, research, commercial):
+    data = {"id": "maker/quiz", "licence": licence}
+    assert (refusal("domain quiz", data, "research") is None) is research
+    assert (refusal("domain quiz", data, "commercial") is None) is commercial
+    assert refusal("domain made", {"licence": licence}, "commercial") is None, "made here, no data set"
+
+
+def test_all_that_is_forbidden_is_named_at_once():
+    used = {"domain a": {"id": "x/a", "licence": "NC"}, "target b": {"id": "x/b"}}
+    used["target c"] = {"id": "x/c", "licence": "MIT"}
+    with pytest.raises(UsageError) as caught:
+        check(used, "commercial")
+    assert str(caught.value) == (
+        "domain a (x/a) has the licence 'NC', which forbids commercial use; target b (x/b) states no licence, which "
+        "allows no commercial use: leave it out, or say --use research"
+    )
+
+
+def test_a_run_for_commercial_use_is_refused_before_anything_is_trained(light, tmp_path, monkeypatch):
+    import feather
+
+    assert light(tmp_path / "runs", conditions="transfer", use="commercial").cells, "made here: nothing forbids it"
+    closed = dataclasses.replace(feather.Scale("f/t1", None), data={"id": "maker/quiz", "licence": "research only"})
+    entries = catalog.load().entries["target"]
+    monkeypatch.setitem(entries, "f/t1", dataclasses.replace(entries["f/t1"], value=closed))
+    with pytest.raises(UsageError, match=r"target f/t1 \(maker/quiz\) has the licence 'research only', which forbids"):
+        light(tmp_path / "more", conditions="transfer", use="commercial")
+    assert not list((tmp_path / "more").rglob("step.json"))
+    with pytest.raises(UsageError, match="unknown use 'profit'"):
+        light(tmp_path / "more", use="profit")
