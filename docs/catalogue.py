@@ -2,8 +2,6 @@
 
 from pathlib import Path
 
-from tabulate import tabulate
-
 from xferbench.catalog import load
 
 HEAD = """# The catalogue
@@ -19,8 +17,8 @@ drawn from it is fixed by the fingerprint of every step. Licences and numbers of
 are quoted to say; "see its page" means that none was seen. Read the page of a set before you publish with it.
 
 A limit (`--train-limit 2000`) takes a seeded sample and never the first rows, since many sets lie sorted by source or
-size. Of a set without a test split (goat, bioasq, moleculenet) a tenth of the questions, chosen by the hash of their
-text, is for the target alone. Where a question has many answers (OpenThoughts3 has about 16), all stay on one side.
+size; the ids of the examples name the places of their rows. Of a set without a test split (goat, bioasq, moleculenet) a
+tenth of the questions, chosen by the hash of their text, is for the target alone.
 """
 OTHERS = """
 ## Not there, and why
@@ -59,7 +57,7 @@ def page() -> str:
             _terms(one.data),
             one.data["columns"],
             _judged(one),
-            one.data["note"],
+            _note(one.data),
         ]
         for one in sets
     ]
@@ -83,7 +81,8 @@ def page() -> str:
 
 def _table(rows: list[list[object]], head: list[str]) -> str:
     shown = [["" if cell is None else str(cell).replace("|", "\\|") for cell in row] for row in rows]
-    return tabulate(shown, headers=head, tablefmt="pipe", disable_numparse=True)
+    lines = [head, ["---"] * len(head), *shown]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
 def _place(data: dict) -> str:
@@ -92,6 +91,11 @@ def _place(data: dict) -> str:
 
 def _terms(data: dict) -> str:
     return (data.get("licence") or "see its page") + (", **gated**" if data.get("gated") else "")
+
+
+def _note(data: dict) -> str:
+    said = [f"rows with {data['rows']}" if data["rows"] else "", data["note"]]
+    return "; ".join(part for part in said if part)
 
 
 def _judged(domain: object) -> str:

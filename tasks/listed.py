@@ -44,7 +44,7 @@ ROWS: tuple[tuple[str, str, str, str | None, int | None, str, dict[str, Any]], .
     ("moleculenet", "moleculenet.yaml", REASONING, "moleculenet", None, "does a molecule pass the blood-brain barrier?",
      {"id": "scikit-fingerprints/MoleculeNet_BBBP"}),
     ("bioasq", "bioasq.yaml", REASONING, "bioasq", None, "biomedical yes/no questions, held out from the domain",
-     {"id": "jmhb/BioASQ", "licence": "BioASQ research licence (register at bioasq.org)"}),
+     {"id": "jmhb/BioASQ", "licence": "research only (register at bioasq.org)"}),
     ("medqa", "medqa_4options", REASONING, None, 1273, "US medical licensing questions, 4 options",
      {"id": "GBaker/MedQA-USMLE-4-options-hf"}),
     ("headqa", "headqa_en", REASONING, None, 2742, "Spanish healthcare exams, in English",

@@ -125,3 +125,13 @@ def test_the_groups_of_mmlu_are_those_of_lm_eval():
 def test_a_renamed_column_is_named_with_those_that_are_there():
     with pytest.raises(DataError, match=r"tiedong/goat has no column sum; it has: instruction, input, output, answer"):
         table("tiedong/goat", columns=("instruction", "sum"))
+
+
+def test_the_page_of_the_catalogue_is_what_the_plugins_provide():
+    import runpy
+    from pathlib import Path
+
+    docs = Path(__file__).parent.parent / "docs"
+    page = runpy.run_path(str(docs / "catalogue.py"))["page"]()
+    assert (docs / "catalogue.md").read_text(encoding="utf-8") == page, "run python docs/catalogue.py"
+    assert all(f"| {name} |" in page for name in (*RECORDS, *TARGETS))

@@ -43,7 +43,7 @@ RECORDS = (
     ),
     HubDomain(
         "bioasq", "biomedical yes/no questions with snippets", "jmhb/BioASQ", ("question", "snippets", "answer"),
-        bioasq, WORD, "BioASQ research licence (register at bioasq.org)", split="yesno", n=1464, held_out=True,
+        bioasq, WORD, "research only (register at bioasq.org)", split="yesno", n=1464, held_out=True,
         choices=YES, note="a mirror; the original asks for registration",
     ),
 )  # fmt: skip
