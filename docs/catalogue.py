@@ -18,7 +18,8 @@ are quoted to say; "see its page" means that none was seen. Read the page of a s
 
 A limit (`--train-limit 2000`) takes a seeded sample and never the first rows, since many sets lie sorted by source or
 size; the ids of the examples name the places of their rows. Of a set without a test split (goat, bioasq, moleculenet) a
-tenth of the questions, chosen by the hash of their text, is for the target alone.
+tenth of the questions, chosen by the hash of their text, is for the target alone. Where a question has many answers
+(OpenThoughts3 has about 16, MetaMath several) its hash stands in the ids, and random halves (`--lds`) are of questions.
 """
 OTHERS = """
 ## Not there, and why

@@ -4,11 +4,13 @@ group: the kind that a target is counted under (math, other reasoning, non-reaso
 domain: what DIRECT trains on. n: the items that are asked; None: no source at hand says.
 """
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from xferbench import LmEvalTask
+from xferbench_domains import RECORDS
 
 OURS = Path(__file__).parent / "catalogue"
 MATH, REASONING, OTHER = "math", "other reasoning", "non-reasoning"
@@ -90,4 +92,15 @@ def listed() -> Iterator[LmEvalTask]:
             summary=summary,
             data={"config": None, "licence": None, "gated": False, **data, "n": n},
             runs_code=name == "mbpp",
+            sources=_sources(task, domain),
         )
+
+
+def _sources(task: str, domain: str | None) -> tuple[str, ...]:
+    """Return the files that word the questions of a task of ours: its domain's theme, and the form of records."""
+    if not task.endswith(".yaml") or task == "coqa.yaml":
+        return ()
+    found = [sys.modules["xferbench_domains.record"].__file__]
+    if domain in RECORDS and not task.startswith(("gpqa", "mmlu")):
+        found.append(sys.modules[RECORDS[domain].ask.__module__].__file__)
+    return tuple(str(path) for path in found)

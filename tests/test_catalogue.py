@@ -1,5 +1,8 @@
 """Every domain and target of the catalogue, read from a small file in the data set's own columns."""
 
+import dataclasses
+import re
+
 import hub_rows
 import pytest
 
@@ -75,12 +78,16 @@ def test_all_that_a_target_names_is_in_the_catalogue():
         assert target.domain is None or target.domain in known.names("domain"), target.name
         assert {"id", "config", "licence", "gated", "n"} <= set(target.data)
         assert len(target.fingerprint()) == 64
+    assert [path.rsplit("/", 1)[1] for path in TARGETS["casehold"].sources] == ["record.py", "law.py"]
+    bare = dataclasses.replace(TARGETS["casehold"], sources=())
+    assert bare.fingerprint() != TARGETS["casehold"].fingerprint()
 
 
 def test_a_limit_draws_a_seeded_sample_of_a_grouped_set_and_never_its_first_rows(small):
     domain = RECORDS["openthoughts3/science"].domain()
     found = [one.id for one in domain.examples()]
     assert found == [one.id for one in domain.examples()]
+    assert all(re.fullmatch(r"openthoughts3/science-[0-9a-f]{8}#train-\d+", one) for one in found)
     places = [int(one.rsplit("-", 1)[1]) for one in found]
     assert sorted(places) == list(range(12, 20))
     assert places != sorted(places)

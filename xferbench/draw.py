@@ -40,13 +40,20 @@ def draw(domain: Domain, limit: int | None, treatment: str = "", seed: int = 0) 
         found = [found[index] for index in order[:limit]]
     found = [e if e.domain else dataclasses.replace(e, domain=domain.name) for e in found]
     if treatment.startswith(HALF):
-        return [found[place] for place in half(len(found), int(treatment.removeprefix(HALF)), seed)]
+        return [found[i] for i in half([e.id for e in found], int(treatment.removeprefix(HALF)), seed)]
     return shuffled(found, seed) if treatment == "shuffled" else found
 
 
-def half(n: int, number: int, seed: int = 0) -> list[int]:
-    """Return the places, in order, of n // 2 of n examples: random half `number`, the same for every training seed."""
-    return sorted(random.Random(f"half {seed} {number}").sample(range(n), n // 2))
+def half(names: Sequence[str], number: int, seed: int = 0) -> list[int]:
+    """Return the places, in order, of random half `number` of examples by their ids, the same for every training seed.
+
+    Halves are of questions: ids that differ behind a last # alone (a#1, a#2) are answers to one, and stay together.
+    """
+    asked = [name.rpartition("#")[0] or name for name in names]
+    known = list(dict.fromkeys(asked))
+    chosen = random.Random(f"half {seed} {number}").sample(range(len(known)), len(known) // 2)
+    kept = {known[place] for place in chosen}
+    return [place for place, question in enumerate(asked) if question in kept]
 
 
 def shuffled(examples: Sequence[Example], seed: int = 0) -> list[Example]:

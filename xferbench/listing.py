@@ -78,7 +78,18 @@ def _row(kind: str, name: str, entry: Entry) -> dict[str, Any]:
 def _more(kind: str, entry: Entry) -> dict[str, Any]:
     value = entry.value
     found: dict[str, Any] = {"kind": kind, "module": entry.plugin.module}
-    for key in ("version", "group", "domain", "task", "stream", "model", "train_limit", "eval_limit"):
+    for key in (
+        "version",
+        "group",
+        "domain",
+        "task",
+        "stream",
+        "model",
+        "train_limit",
+        "eval_limit",
+        "experiment",
+        "caution",
+    ):
         if hasattr(value, key) and not isinstance(value, type):
             found[key] = getattr(value, key)
     for key in ("data", "domains", "targets", "trainers"):

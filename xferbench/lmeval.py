@@ -65,6 +65,8 @@ class LmEvalTask:
     """Prompts a batch, fixed, since it can move the last digits."""
     ask: Callable[[int | None], Sequence[Example]] | None = None
     """Returns held-out questions for scorers to aim at; None: the task's own validation, training or test questions."""
+    sources: tuple[str, ...] = ()
+    """Further files, beside the YAML and the Python in its folder, that decide what is asked or how it is scored."""
     runs_code: bool = False
     """Its task runs what the model wrote, in a sandbox that the plugin brings; done only where the user allows it."""
 
@@ -74,6 +76,8 @@ class LmEvalTask:
         total = hashlib.sha256(path.read_bytes())
         for beside in sorted(path.parent.glob("*.py")):
             total.update(beside.read_bytes())
+        for source in self.sources:
+            total.update(Path(source).read_bytes())
         for included in re.findall(r"^include:\s*(\S+)", path.read_text(encoding="utf-8"), re.M):
             if (path.parent / included).is_file():
                 total.update((path.parent / included).read_bytes())

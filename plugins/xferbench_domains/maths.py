@@ -72,7 +72,8 @@ RECORDS = (
     ),
     HubDomain(
         "metamath", "GSM8K and MATH training questions, rewritten", "meta-math/MetaMathQA", ("query", "response"),
-        metamath, Maths("The answer is:"), "MIT", n=395000, note="made from the training questions of GSM8K and MATH",
+        metamath, Maths("The answer is:"), "MIT", n=395000, many=True,
+        note="made from the training questions of GSM8K and MATH",
     ),
     HubDomain(
         "goat", "arithmetic on large numbers", "tiedong/goat", ("instruction", "output"), goat, Exact("=", fold=True),

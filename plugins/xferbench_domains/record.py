@@ -48,6 +48,8 @@ class HubDomain:
     """The set has no test split: a tenth of the questions, chosen by their text, is for the target alone."""
     large: bool = False
     """Too long to be held in memory: rows come shuffled, one at a time, and a limit takes the first."""
+    many: bool = False
+    """A question has several answers: the hash of the question stands before the # of an id, its row behind it."""
     choices: tuple[str, ...] = ()
     """All answers that there are, where they are the same for every row."""
 
@@ -66,7 +68,8 @@ class HubDomain:
         """Yield what is learnt: ids name the split and the place of the row in it."""
         for place, row, prompt, answer in self.asked(self.split):
             if (self.keep is None or self.keep(row)) and not (self.held_out and held_out(prompt)):
-                yield Example(f"{self.name}-{place}", prompt, answer, source=self.name)
+                name = f"{self.name}-{_hash(prompt)}#{place}" if self.many else f"{self.name}-{place}"
+                yield Example(name, prompt, answer, source=self.name)
 
     def asked(self, split: str, configs: Sequence[str | None] | None = None) -> Iterator[tuple[str, Row, str, str]]:
         """Yield (name of the row, row, prompt, answer) of a split."""
@@ -96,7 +99,11 @@ class HubDomain:
 
 def held_out(question: str) -> bool:
     """Tell whether a question is for the target alone: one in ten, so all answers to one question fall on one side."""
-    return int(hashlib.sha256(question.encode()).hexdigest()[:8], 16) % 10 == 0
+    return int(_hash(question), 16) % 10 == 0
+
+
+def _hash(question: str) -> str:
+    return hashlib.sha256(question.encode()).hexdigest()[:8]
 
 
 def lettered(question: str, options: Sequence[str], right: int) -> tuple[str, str]:

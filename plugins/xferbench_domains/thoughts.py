@@ -34,14 +34,14 @@ RECORDS = (
     *(
         HubDomain(
             f"openthoughts3/{name}", f"OpenThoughts3, the source {value}", OT3, SPOKEN, conversation, None,
-            "Apache-2.0", where=("source", value), n=n, large=True, note=NOTE,
+            "Apache-2.0", where=("source", value), n=n, large=True, many=True, note=NOTE,
         )
         for name, (value, n) in SOURCES.items()
     ),
     *(
         HubDomain(
             f"openthoughts3/{name}", f"OpenThoughts3, all of its domain {name}", OT3, SPOKEN, conversation, None,
-            "Apache-2.0", where=("domain", name), n=n, large=True, note=NOTE,
+            "Apache-2.0", where=("domain", name), n=n, large=True, many=True, note=NOTE,
         )
         for name, n in DOMAINS.items()
     ),
