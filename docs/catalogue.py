@@ -36,7 +36,9 @@ CODE = """
 ## reasoning-gym
 
 Procedural families with the library's own verifiers (Apache-2.0; `pip install "xferbench[gym]"`): endless streams,
-the same for everybody. Families that give no answer of their own are left out: {left}.
+the same for everybody. Families that give no answer of their own are left out ({left}), and those whose
+verifier gives full marks to the answer of another problem ({kind}). Some verifiers give part of the marks for
+a part of the answer: the reward is theirs, unchanged.
 
 {table}
 """
@@ -44,7 +46,7 @@ the same for everybody. Families that give no answer of their own are left out: 
 
 def page() -> str:
     """Return the page."""
-    from xferbench_gym.families import GROUPS, LEFT_OUT
+    from xferbench_gym.families import GROUPS, LEFT_OUT, TOO_KIND
 
     catalog = load()
     domains = [catalog.entry("domain", name).value for name in catalog.names("domain")]
@@ -75,7 +77,11 @@ def page() -> str:
         f"## Domains\n\n{_table(rows, head)}\n",
         f"## Targets\n\n{_table(asked, asked_head)}",
         OTHERS,
-        CODE.format(left=", ".join(LEFT_OUT), table=_table(gym, ["group", "families, each a domain of its own"])),
+        CODE.format(
+            left=", ".join(LEFT_OUT),
+            kind=", ".join(TOO_KIND),
+            table=_table(gym, ["group", "families, each a domain of its own"]),
+        ),
     ]
     return "\n".join(part.rstrip("\n") + "\n" for part in parts)
 

@@ -8,7 +8,7 @@ GROUPS = {
         "algebra": "complex_arithmetic intermediate_integration polynomial_equations polynomial_multiplication "
         "simple_equations simple_integration",
         "algorithmic": "ab base_conversion binary_alternation binary_matrix caesar_cipher count_primes cryptarithm "
-        "game_of_life game_of_life_halting group_anagrams isomorphic_strings jugs letter_counting letter_jumble "
+        "game_of_life group_anagrams isomorphic_strings jugs letter_counting letter_jumble "
         "manipulate_matrix number_filtering number_sorting palindrome_generation palindrome_partitioning pool_matrix "
         "ransom_note rotate_matrix rotten_oranges sentence_reordering spell_backward spiral_matrix string_insertion "
         "string_manipulation string_splitting string_synthesis word_ladder word_sequence_reversal word_sorting",
@@ -19,7 +19,7 @@ GROUPS = {
         "code": "bf codeio",
         "cognition": "color_cube_rotation figlet_font modulo_grid needle_haystack number_sequence rectangle_count",
         "games": "countdown emoji_mystery futoshiki kakurasu knight_swap mahjong_puzzle maze mini_sudoku n_queens "
-        "puzzle24 sokoban sudoku survo tower_of_hanoi tsumego",
+        "sokoban sudoku survo tower_of_hanoi tsumego",
         "geometry": "advanced_geometry simple_geometry",
         "graphs": "course_schedule family_relationships largest_island path_star quantum_lock shortest_path",
         "induction": "acre list_functions",
@@ -29,5 +29,7 @@ GROUPS = {
 }
 LEFT_OUT = ("boxnet", "composite", "graph_color", "propositional_logic", "rubiks_cube", "rush_hour")
 """Families that give no answer of their own to learn from (composite is a mixture of others)."""
+TOO_KIND = ("game_of_life_halting", "puzzle24")
+"""Families whose verifier, in this version, gives full marks to another problem's answer: left out as well."""
 SIZES = {"word_ladder": 500}
 """Families that make only so many problems; all others make as many as are asked for."""
