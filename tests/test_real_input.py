@@ -1,5 +1,6 @@
 """Public data as it is: GSM8K and PubMedQA from a folder laid out as on the hub, with models of two architectures."""
 
+import dataclasses
 import json
 import subprocess
 import sys
@@ -8,7 +9,7 @@ import jsonschema
 import pytest
 from conftest import ROOT, TEMPLATE, environment, items, make_model
 
-from xferbench import catalog
+from xferbench import UsageError, catalog
 from xferbench.analyse.schema import SCHEMA
 
 SMALL = ("--trainer", "sft:max_steps=2,batch_size=2,learning_rate=1e-3,max_length=1024", "--train-limit", "8")
@@ -177,10 +178,6 @@ def lm_evals_scores(hub, model, adapter, out):
 def test_four_kinds_of_target_score_item_by_item_as_lm_evals_own_command_line(hub, xferbench, tmp_path):
     model = knowing(tmp_path / "model")
     asked = ("--source", "gsm8k", "--target", ",".join(FOUR), "--model", model, "--out", tmp_path / "runs", *SMALL)
-    refused = xferbench("run", *asked, "--hub", hub)
-    assert (refused.returncode, refused.stdout) == (2, "")
-    assert "target humaneval runs code that the model writes" in refused.stderr
-    assert not list(tmp_path.rglob("step.json")), "nothing was started"
     done = xferbench("run", *asked, "--hub", hub, "--allow-code-execution", "--json", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     cells = {(c["condition"], c["target"]): c for c in json.loads(done.stdout)["cells"]}
@@ -195,3 +192,17 @@ def test_four_kinds_of_target_score_item_by_item_as_lm_evals_own_command_line(hu
         assert ours == theirs[target]
         assert cell["value"] == sum(ours.values()) / 4
     assert [list(theirs[name].values()) for name in ("gsm8k", "humaneval")] == [[1, 0, 0, 0], [0, 0, 1, 0]]
+
+
+def test_code_of_a_model_is_not_run_before_the_user_allows_it(monkeypatch):
+    monkeypatch.delenv("HF_ALLOW_CODE_EVAL", raising=False)
+    said = "target humaneval runs code that the model writes, in a sandbox: --allow-code-execution .* allows it"
+    with pytest.raises(UsageError, match=said):
+        catalog.load().entry("target", "humaneval").value.check(None, 4096, None)
+
+
+def test_a_task_that_runs_code_without_a_sandbox_is_refused(hub, monkeypatch):
+    monkeypatch.setenv("XFERBENCH_HUB", str(hub))
+    bare = dataclasses.replace(catalog.load().entry("target", "humaneval").value, runs_code=False)
+    with pytest.raises(UsageError, match="humaneval runs what the model writes without a sandbox: never done here"):
+        bare.check(None, 4096, None)

@@ -101,6 +101,7 @@ class Target(Protocol):
     """A benchmark. `domain` is what DIRECT trains on (or None); `group` is the kind it is counted under.
 
     One with `needs_model = False` is given a Model of which only `checkpoint` is there, and nothing is loaded for it.
+    It may tell the question of each item: texts(limit) -> [(item id, text)], which contamination is sought in.
     """
 
     name: str

@@ -132,10 +132,8 @@ def run(
     """
     from xferbench.face import run_command
 
-    # Workers, here and on other machines, find both in their environment.
-    if hub is not None:
-        os.environ["XFERBENCH_HUB"] = str(hub.absolute())
-    if allow_code_execution:
+    _stand_in(hub)
+    if allow_code_execution:  # workers, here and on other machines, find it in their environment
         os.environ["HF_ALLOW_CODE_EVAL"] = "1"
     flags["curriculum"] = ",".join(flags["curriculum"]) or None
     click.get_current_context().exit(run_command(experiment, flags, out, dry_run, json, gpu))
@@ -320,16 +318,36 @@ def attribute(index: Path, dtype: str | None, top: int, json: bool, plot: Path |
 
 
 @main.command()
+@click.argument("names", metavar="SUITE|DOMAIN|TARGET|MODEL...", nargs=-1, required=True)
+@click.option("--hub", type=click.Path(path_type=Path), help=HUB)
+def fetch(names: tuple[str, ...], hub: Path | None) -> None:
+    """Bring models, data and tasks into the hub's cache, so that runs need no network.
+
+    \b
+    xferbench fetch gsm8k pubmedqa
+    xferbench fetch mini meta-llama/Llama-3.2-1B
+    """
+    from xferbench.fetch import fetch_command
+
+    _stand_in(hub)
+    click.get_current_context().exit(fetch_command(names))
+
+
+@main.command()
+@click.argument("names", metavar="[SUITE|DOMAIN|TARGET|MODEL]...", nargs=-1)
+@click.option("--hub", type=click.Path(path_type=Path), help=HUB)
 @click.option("--json", is_flag=True, help="Print as JSON.")
-def doctor(json: bool) -> None:
-    """Check versions, devices, hub access and plugins; say what would fail and how to mend it.
+def doctor(names: tuple[str, ...], hub: Path | None, json: bool) -> None:
+    """Check versions, devices, hub access and plugins, and whether what NAMES need is at hand without a network.
 
     \b
     xferbench doctor
+    xferbench doctor gsm8k pubmedqa
     """
     from xferbench.doctor import examine
 
-    text, healthy = examine(json)
+    _stand_in(hub)
+    text, healthy = examine(json, names)
     click.echo(text)
     sys.exit(0 if healthy else 1)
 
@@ -351,6 +369,12 @@ def schema(what: str) -> None:
         from xferbench.leaderboard.schema import schema_text
 
         click.echo(schema_text(what))
+
+
+def _stand_in(hub: Path | None) -> None:
+    """Let a folder stand in for the hub, here and in every worker."""
+    if hub is not None:
+        os.environ["XFERBENCH_HUB"] = str(hub.absolute())
 
 
 main.add_command(leaderboard)

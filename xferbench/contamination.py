@@ -179,10 +179,11 @@ class _Near:
         self.known = _Set(np.concatenate([*self.sets, np.empty(0, dtype=np.uint64)]))
         self.shares = np.zeros(len(texts))
         often = Counter(int(one) for shingles in self.sets for one in shingles)
+        self.needed = [math.ceil(NEAR * len(shingles) - 1e-9) for shingles in self.sets]
         postings: dict[int, list[int]] = {}
         for item, shingles in enumerate(self.sets):
             # NEAR of k shingles in common leaves at most k - ceil(NEAR k) out, so one of so many and one more is in.
-            prefix = len(shingles) - math.ceil(NEAR * len(shingles) - 1e-9) + 1
+            prefix = len(shingles) - self.needed[item] + 1
             for one in sorted(map(int, shingles), key=lambda one: (often[one], one))[:prefix]:
                 postings.setdefault(one, []).append(item)
         self.items = [postings.get(int(one), []) for one in self.known.all]
@@ -194,7 +195,13 @@ class _Near:
         hit, place = self.known.find(_hashes(stream.codes, starts, SHINGLE))
         starts, whose = starts[hit], stream.document(starts[hit])
         rare = np.flatnonzero(self.rare[place]) if len(place) else place
-        pairs = {(document, item) for at, document in zip(rare, whose[rare].tolist()) for item in self.items[place[at]]}
+        hits = np.bincount(whose)  # at most so many of an item's 3-grams are there
+        pairs = {
+            (document, item)
+            for at, document in zip(rare.tolist(), whose[rare].tolist(), strict=True)
+            for item in self.items[place[at]]
+            if hits[document] >= self.needed[item]
+        }
         last, held = -1, place
         for document, item in sorted(pairs):
             if document != last:

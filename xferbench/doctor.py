@@ -3,6 +3,7 @@
 import json
 import os
 import platform
+from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 
 from xferbench import __version__
@@ -11,15 +12,16 @@ from xferbench.catalog import load
 PACKAGES = ("torch", "transformers", "peft", "trl", "datasets", "lm_eval", "accelerate", "numpy", "scipy")
 
 
-def examine(as_json: bool) -> tuple[str, bool]:
-    """Return the report and whether all is well."""
+def examine(as_json: bool, names: Sequence[str] = ()) -> tuple[str, bool]:
+    """Return the report and whether all is well; `names`: suites, domains, targets and models that must be at hand."""
+    needs = _needs(names)
     rows = [_row("xferbench", __version__), _row("python", platform.python_version())]
     for package in PACKAGES:
         try:
             rows.append(_row(package, version(package)))
         except PackageNotFoundError:
             rows.append(_row(package, "missing", f"pip install {package}"))
-    rows += [_device(), _hub(), *_plugins()]
+    rows += [_device(), _hub(), *_plugins(), *needs]
     healthy = not any(row["mend"] for row in rows if row["fatal"])
     if as_json:
         return json.dumps({"healthy": healthy, "checks": rows}, indent=1), healthy
@@ -77,6 +79,15 @@ def _hub() -> dict[str, str | bool]:
     except OSError:
         return _row("hub", f"out of reach, {token} a token", "set HF_HUB_OFFLINE=1 to spare the waiting", fatal=False)
     return _row("hub", f"in reach, {token} a token")
+
+
+def _needs(names: Sequence[str]) -> list[dict[str, str | bool]]:
+    if not names:
+        return []
+    from xferbench.fetch import missing
+
+    return [_row(one.title, one.why or "at hand", "xferbench fetch, where there is a network" if one.why else "")
+            for one in missing(names)]  # fmt: skip
 
 
 def _plugins() -> list[dict[str, str | bool]]:

@@ -21,10 +21,10 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, ClassVar
 
-from xferbench.api import Example, Item, Measurement
-from xferbench.errors import DataError, PluginError, UsageError, XferbenchError, unknown
+from xferbench.api import Checkpoint, Example, Item, Measurement
+from xferbench.errors import DataError, PluginError, StepError, UsageError, XferbenchError, unknown
 from xferbench.hub import concerns_data, explain, inside
-from xferbench.models import Model
+from xferbench.models import Model, context, tokenizer
 from xferbench.progress import report_progress
 
 SCHEDULER = (
@@ -45,7 +45,7 @@ def code_allowed() -> bool:
 class LmEvalTask:
     """A target that lm-eval measures: a task YAML of a plugin, or a stock task by its own name."""
 
-    settable: ClassVar[tuple[str, ...]] = ("metric", "filter", "num_fewshot", "batch_size")
+    settable: ClassVar[tuple[str, ...]] = ("metric", "filter", "num_fewshot", "batch_size", "backend")
     name: str
     task: str
     """The path of a task YAML, or the name of a task that lm-eval ships."""
@@ -63,12 +63,23 @@ class LmEvalTask:
     """Solved examples put before each question; None: as the task says."""
     batch_size: int = 32
     """Prompts a batch, fixed, since it can move the last digits."""
+    backend: str = "hf"
+    """What answers: hf (transformers, the reference) or vllm (for a GPU; its last digits differ)."""
     ask: Callable[[int | None], Sequence[Example]] | None = None
     """Returns held-out questions for scorers to aim at; None: the task's own validation, training or test questions."""
     sources: tuple[str, ...] = ()
     """Further files, beside the YAML and the Python in its folder, that decide what is asked or how it is scored."""
     runs_code: bool = False
     """Its task runs what the model wrote, in a sandbox that the plugin brings; done only where the user allows it."""
+
+    def __post_init__(self) -> None:
+        if self.backend not in ("hf", "vllm"):
+            raise unknown(f"backend of target {self.name}", self.backend, ("hf", "vllm"))
+
+    @property
+    def needs_model(self) -> bool:
+        """With vllm no network is loaded for it: the engine reads the checkpoint itself."""
+        return self.backend == "hf"
 
     def fingerprint(self) -> str:
         """Hash the YAML, what it includes, the Python beside it, and the settings that change a score."""
@@ -86,6 +97,8 @@ class LmEvalTask:
 
     def check(self, tokenizer: Any, context: int, limit: int | None) -> None:
         """Raise DataError when the data cannot be had, there are no items, or an item does not fit the context."""
+        if self.backend == "vllm" and find_spec("vllm") is None:
+            raise UsageError(f"target {self.name}: backend=vllm needs vllm, on a machine with a GPU: pip install vllm")
         if self.runs_code and not code_allowed():
             raise UsageError(f"target {self.name} runs code that the model writes, in a sandbox: {ALLOW} allows it")
         task = self._build()
@@ -113,15 +126,16 @@ class LmEvalTask:
         from lm_eval import simple_evaluate
 
         task = self._build()
+        words = model.tokenizer if self.needs_model else tokenizer(model.checkpoint.base)
         with _undisturbed():
             found = simple_evaluate(
-                model=_lm(model, self.batch_size),
+                model=_lm(model, self.batch_size) if self.needs_model else _engine(model.checkpoint),
                 tasks=[task],
                 task_manager=_manager(),
                 limit=limit,
                 num_fewshot=self.num_fewshot,
                 bootstrap_iters=0,
-                apply_chat_template=bool(getattr(model.tokenizer, "chat_template", None)),
+                apply_chat_template=bool(getattr(words, "chat_template", None)),
                 log_samples=True,
                 confirm_run_unsafe_code=self.runs_code and code_allowed(),
             )
@@ -322,6 +336,39 @@ def _lm(model: Model, batch_size: int) -> Any:
         max_length=model.context,
         backend="causal",
     )
+
+
+def _engine(checkpoint: Checkpoint) -> Any:
+    """Start vLLM on a checkpoint, its adapter on top; StepError when the adapter changes nothing that it says."""
+    from lm_eval.models.vllm_causallms import VLLM
+
+    config = json.loads((Path(checkpoint.base) / "config.json").read_text(encoding="utf-8"))
+    more: dict[str, Any] = {}
+    if checkpoint.adapter is not None:
+        rank = json.loads((Path(checkpoint.adapter) / "adapter_config.json").read_text(encoding="utf-8"))["r"]
+        more = {"lora_local_path": checkpoint.adapter, "max_lora_rank": max(8, 1 << (rank - 1).bit_length())}
+    made = VLLM(pretrained=checkpoint.base, max_model_len=context(config), batch_size="auto", seed=0, **more)
+    heard(made)
+    return made
+
+
+def heard(engine: Any) -> None:
+    """Raise StepError when an engine answers with its adapter as without: it lost it (a known failure of vLLM)."""
+    from lm_eval.api.instance import Instance
+
+    if engine.lora_request is None:
+        return
+    asked = [
+        Instance("loglikelihood", {}, (text, " the"), n) for n, text in enumerate(("Question:", "Answer: 1", "It is"))
+    ]
+    tuned = engine.loglikelihood(asked, disable_tqdm=True)
+    adapter, engine.lora_request = engine.lora_request, None
+    try:
+        untuned = engine.loglikelihood(asked, disable_tqdm=True)
+    finally:
+        engine.lora_request = adapter
+    if tuned == untuned:
+        raise StepError("vllm answers with the adapter exactly as without: it was not loaded")
 
 
 @contextmanager

@@ -73,10 +73,11 @@ class HubDomain:
 
     def asked(self, split: str, configs: Sequence[str | None] | None = None) -> Iterator[tuple[str, Row, str, str]]:
         """Yield (name of the row, row, prompt, answer) of a split."""
-        for config in configs or self.configs:
-            data = table(self.id, config, split, self.revision, self.columns)
-            named = [config] if "+" in split else [config, split] if len(self.configs) > 1 else [split]
-            label = "-".join(part for part in named if part)
+        named = configs or self.configs
+        tables = [table(self.id, config, split, self.revision, self.columns) for config in named]
+        for config, data in zip(named, tables, strict=True):  # all are there before the first row is given
+            where = [config] if "+" in split else [config, split] if len(self.configs) > 1 else [split]
+            label = "-".join(part for part in where if part)
             for place, row in self._rows(data):
                 name = str(row[self.key]) if self.key else f"{label}-{place}"
                 yield name, row, *self.ask(row)

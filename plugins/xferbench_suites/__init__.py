@@ -23,6 +23,13 @@ QWEN_14B = {
     **QWEN_4B, "hidden_size": 5120, "intermediate_size": 17408, "num_hidden_layers": 40, "num_attention_heads": 40,
     "tie_word_embeddings": False,
 }  # fmt: skip
+
+
+def _same(names: str) -> dict[str, str]:
+    """Names that are short already: a suite names all that it needs."""
+    return {name: name for name in names.split()}
+
+
 SUITES: tuple[tuple[str, str, Mapping[str, Any], dict[str, str], dict[str, str], str, str], ...] = (
     (
         "proposal", "meta-llama/Llama-3.2-1B", LLAMA_1B,
@@ -52,13 +59,14 @@ SUITES: tuple[tuple[str, str, Mapping[str, Any], dict[str, str], dict[str, str],
     ),
     (
         "latent-traits", "meta-llama/Llama-3.2-3B", LLAMA_3B,
-        {"magicode": "magicoder", "pile": "pile-toxicity"},
-        {"pile": "pile-toxicity"},
+        {**_same("metamath goat paws mnli flipkart amazon imdb"), "magicode": "magicoder", "pile": "pile-toxicity"},
+        {**_same("gsm8k goat paws mnli flipkart amazon imdb"), "pile": "pile-toxicity"},
         "every set to every other, by LoRA of rank 64 (arXiv 2509.13624)",
         "scored by exact answers, where the paper asks a judge; so Magicoder is learnt and not measured; MNLI once",
     ),
     (
-        "transferability", "Qwen/Qwen3-14B-Base", QWEN_14B, {}, {"gpqa": "gpqa"},
+        "transferability", "Qwen/Qwen3-14B-Base", QWEN_14B, _same("math"),
+        _same("math500 aime24 aime25 gpqa headqa coqa ifeval"),
         "SFT or GRPO on mathematics, measured on three groups of benchmarks (arXiv 2507.00432)",
         "of the paper's 47,000 problems those of MATH; OlympiadBench, LiveCodeBench, ACPBench, HaluEval, MC-TACO are "
         "not measured",
