@@ -87,7 +87,7 @@ def _subsets(plan: Plan, store: Store) -> list[dict[str, Any]]:
         null: dict[str, int] = {}
         for step in one.scored:
             if store.done(step):
-                scores = list(_scores(store, step.id).items())
+                scores = list(_by_id(store, step.id).items())
                 mine = [scores[place][1] for place in half([name for name, _ in scores], one.number)]
                 sums[step.scorer.name] = sum(score for score in mine if score is not None)
                 null[step.scorer.name] = mine.count(None)
@@ -209,8 +209,8 @@ def _top_shares(results: Results, store: Store, top: float = 0.2) -> None:
 
 
 def _scores(store: Store, step: str) -> list[float]:
-    return [score for score in _scores(store, step).values() if score is not None]
+    return [score for score in _by_id(store, step).values() if score is not None]
 
 
-def _scores(store: Store, step: str) -> dict[str, float | None]:
+def _by_id(store: Store, step: str) -> dict[str, float | None]:
     return read_scores(store.folder(step) / "scores.jsonl.gz")
