@@ -6,6 +6,7 @@ from typing import Any
 
 from xferbench import Example, LmEvalTask, hookimpl
 from xferbench_mini.worlds import VERSION
+from xferbench_tasks.listed import listed
 
 HERE = Path(__file__).parent
 
@@ -42,7 +43,8 @@ def _mini(name: str, domain: str, summary: str) -> LmEvalTask:
 
 @hookimpl
 def provide_targets() -> Iterable[LmEvalTask]:
-    """Provide the mini targets, and real benchmarks that lm-eval has no working task for."""
+    """Provide the mini targets, and the benchmarks of the catalogue."""
+    yield from listed()
     for name in ("math", "science", "code", "logic", "puzzle", "rewrite"):
         yield _mini(name, name, f"held-out problems of mini/{name}, exact match")
     yield _mini("gpqa", "science", "two-formula science, 4 options (made here: not the GPQA benchmark)")
@@ -67,7 +69,7 @@ def provide_targets() -> Iterable[LmEvalTask]:
         name="logiqa",
         task=str(HERE / "logiqa.yaml"),
         group="other reasoning",
-        domain=None,
+        domain="logiqa",
         summary="logical reading comprehension, 4 options",
         data={"id": "EleutherAI/logiqa", "config": "logiqa", "licence": "research only", "n": 651},
     )
@@ -75,7 +77,7 @@ def provide_targets() -> Iterable[LmEvalTask]:
         name="humaneval",
         task=str(HERE / "humaneval.yaml"),
         group="other reasoning",
-        domain=None,
+        domain="mbpp",
         summary="functions from their docstrings, pass@1 of one greedy answer, run in the sandbox",
         data={"id": "openai/openai_humaneval", "config": "openai_humaneval", "licence": "MIT", "n": 164},
         runs_code=True,

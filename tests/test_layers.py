@@ -27,6 +27,7 @@ FLOORS = {
         "scaffold",
         "locks",
         "machine",
+        "size",
     ),
     3: (
         "draw",
@@ -44,7 +45,7 @@ FLOORS = {
     ),
     4: ("catalog", "drift", "analyse", "index", "shelf", "upkeep"),
     5: ("planned", "supply", "work", "listing", "status", "contract", "leaderboard", "fetch"),
-    6: ("plan", "testing", "leakage", "doctor"),
+    6: ("plan", "testing", "leakage", "doctor", "estimate"),
     7: ("gather", "job"),
     8: ("schedule",),
     9: ("execute",),

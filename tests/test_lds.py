@@ -71,7 +71,7 @@ def test_a_linear_world_is_foretold_and_a_random_scorer_is_not(tmp_path):
     rng = np.random.default_rng(2)
     effect = rng.normal(size=60)
     guess = rng.permutation(effect)
-    halves = [half(60, j) for j in range(40)]
+    halves = [half(names(60), j) for j in range(40)]
     losses = [3 - effect[h].sum() / 60 for h in halves]
     found = results(rows(losses, [effect[h].sum() for h in halves]))
     for row, h in zip(found.subsets, halves, strict=True):
@@ -88,15 +88,28 @@ def test_a_linear_world_is_foretold_and_a_random_scorer_is_not(tmp_path):
     assert read(tmp_path).subsets == found.subsets
 
 
+def names(count):
+    return [f"e{number}" for number in range(count)]
+
+
+def test_all_answers_to_one_question_are_in_the_same_half():
+    many = [f"q{number % 10}#{number}" for number in range(40)]
+    for number in range(8):
+        kept = half(many, number)
+        questions = [many[place].partition("#")[0] for place in kept]
+        assert len(set(questions)) == 5
+        assert len(kept) == 20
+
+
 def test_halves_are_halves_each_its_own_and_always_the_same():
-    first = half(50, 0)
-    assert first == half(50, 0)
+    first = half(names(50), 0)
+    assert first == half(names(50), 0)
     assert len(first) == 25 == len(set(first))
     assert first == sorted(first)
-    assert first != half(50, 1)
-    counts = np.bincount(list(chain(*(half(50, j) for j in range(400)))), minlength=50)
+    assert first != half(names(50), 1)
+    counts = np.bincount(list(chain(*(half(names(50), j) for j in range(400)))), minlength=50)
     assert 150 < counts.min() <= counts.max() < 250
-    assert len(half(7, 0)) == 3
+    assert len(half(names(7), 0)) == 3
 
 
 @pytest.mark.parametrize("given", [3, 0, "four", True])
@@ -134,7 +147,7 @@ def test_a_run_trains_on_halves_and_says_what_each_scorer_foretold(inside, tmp_p
     queries = inside.entry("target", "tiny/quick").value.queries(5)
     right = Random().score(None, given, [queries])[:, 0]
     for row, step in zip(found.subsets, trained[1:], strict=True):
-        assert row["scores"]["random"] == pytest.approx(right[half(20, row["number"])].sum())
+        assert row["scores"]["random"] == pytest.approx(right[half(names(20), row["number"])].sum())
         assert (row["n"], row["null"]) == (5, {"length": 0, "random": 0})
         model = load(checkpoint(step, step.base.folder, store))
         assert row["value"] == pytest.approx(loss_of(model, queries), rel=1e-5)

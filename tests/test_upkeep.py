@@ -31,6 +31,19 @@ def done(light, first, tmp_path):
     return tmp_path / "runs"
 
 
+def test_a_training_says_which_examples_it_drew(done):
+    import gzip
+    import json
+
+    for recipe in done.glob("steps/train-*/step.json"):
+        step = json.loads(recipe.read_text())
+        lines = gzip.decompress((recipe.parent / "examples.jsonl.gz").read_bytes()).decode().splitlines()
+        drawn = [json.loads(line) for line in lines]
+        assert [len(drawn)] == [sum(data["n"] for data in step["data"])]
+        assert {one["domain"] for one in drawn} == {data["domain"] for data in step["data"]}
+        assert set(drawn[0]) == {"id", "domain"}
+
+
 @pytest.fixture
 def command(done, monkeypatch):
     """The command line in this process, beside the run."""

@@ -26,7 +26,7 @@ _HOME = {
     ),
     "errors": ("DataError", "ModelError", "PluginError", "StepError", "UsageError", "XferbenchError"),
     "hookspecs": ("hookimpl",),
-    "hub": ("rows",),
+    "hub": ("rows", "table"),
     "lmeval": ("LmEvalTask",),
     "models": ("Encoded", "Model", "encode", "load"),
     "outcome": ("Outcome", "read", "run"),

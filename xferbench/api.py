@@ -94,7 +94,10 @@ class Trainer(Protocol):
     Class attributes that it may have: `needs_reward` (True: it learns from the domain's reward); `step_settings`, the
     names of fields that count optimiser steps (under a matched budget they are divided among the stages); `aside`, the
     names of fields that change no weight, such as where a log goes (they are no part of a step's identity).
-    It may foretell what one training leaves on the disk, in bytes: checkpoint_bytes(base: Path) -> int.
+    It may foretell what one training leaves on the disk, in bytes: checkpoint_bytes(base: Path) -> int; and what it
+    takes on so many examples, effort(examples: int) -> {steps: of the optimiser; sequences: learnt from, repeats
+    counted; length: tokens of one at most; at_once: sequences in memory; generated: answers drawn; answer: tokens of
+    one at most; rank: of the adapter, 0 for all weights; checkpointing: whether activations are computed twice}.
     """
 
     name: ClassVar[str]
@@ -209,3 +212,7 @@ class Suite:
     summary: str = ""
     caution: str = ""
     """What a reader of its numbers must know; said aloud with every run."""
+    experiment: str | None = None
+    """The path of an experiment YAML: what `run --suite NAME` asks where its flags do not say."""
+    shape: Mapping[str, Any] = field(default_factory=dict)
+    """Keys of the model's config.json that say how large it is: for an estimate where the model is not at hand."""

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import Distribution, EntryPoint, entry_points
 from types import ModuleType
 from typing import Any
 
@@ -112,10 +112,10 @@ def load() -> Catalog:
     for point in entry_points(group="xferbench"):
         found.setdefault((point.name, point.value), point)
     chosen = [p for p in found.values() if p.name not in without and (not only or p.name in only)]
-    chosen.sort(key=lambda p: (_package(p) != "xferbench", p.name, p.value))
+    chosen.sort(key=lambda p: (_package(p)[0] != "xferbench", p.name, p.value))
     catalog = Catalog([], {kind: {} for kind in KINDS})
     for point in chosen:
-        plugin = Plugin(point.name, _package(point), point.dist.version if point.dist else "?", point.value)
+        plugin = Plugin(point.name, *_package(point), point.value)
         started = time.perf_counter()
         try:
             add(catalog, plugin, point.load())
@@ -189,8 +189,14 @@ def _listed(variable: str) -> set[str]:
     return {name.strip() for name in os.environ.get(variable, "").split(",") if name.strip()}
 
 
-def _package(point: EntryPoint) -> str:
-    return point.dist.name if point.dist else "?"
+def _package(point: EntryPoint) -> tuple[str, str]:
+    """Return the name and version of the package that a plugin came with; each package's metadata is read once."""
+    return _about(point.dist) if point.dist else ("?", "?")
+
+
+@lru_cache(maxsize=64)
+def _about(dist: Distribution) -> tuple[str, str]:
+    return dist.name, dist.version
 
 
 def _line(error: BaseException) -> str:

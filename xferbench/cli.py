@@ -115,11 +115,12 @@ def main(debug: bool) -> None:
 )  # fmt: skip
 @click.option("--hub", type=click.Path(path_type=Path), help=HUB)
 @click.option("--allow-code-execution", is_flag=True, help="Run code that a model writes, in a sandbox.")
-@click.option("--dry-run", is_flag=True, help="Show the steps, and which are done; do nothing.")
+@click.option("--dry-run", is_flag=True, help="Show the steps, and what those to do will take; do nothing.")
+@click.option("--gpu", default="h100", show_default=True, metavar="NAME[:DOLLARS]", help="Of --dry-run; price an hour.")
 @click.option("--json", is_flag=True, help="Print the findings as JSON.")
 def run(
     experiment: Path | None, out: Path, hub: Path | None, allow_code_execution: bool, dry_run: bool, json: bool,
-    **flags: Any,
+    gpu: str, **flags: Any,
 ) -> None:  # fmt: skip
     """Train, measure beside the controls, score the examples, and print what helps.
 
@@ -128,6 +129,7 @@ def run(
     xferbench run --source math,code --target gpqa,logic --seeds 0,1,2,3,4 --out runs/two
     xferbench run --source gsm8k --target pubmedqa --model path/to/model
     xferbench run --curriculum "math>code" --curriculum "code>math" --target math,code
+    xferbench run --suite openthoughts --dry-run
     xferbench run runs/experiment.yaml
     """
     from xferbench.face import run_command
@@ -137,7 +139,7 @@ def run(
         os.environ["HF_ALLOW_CODE_EVAL"] = "1"
     flags["curriculum"] = ",".join(flags["curriculum"]) or None
     flags["checkpoint"] = list(flags["checkpoint"]) or None
-    click.get_current_context().exit(run_command(experiment, flags, out, dry_run, json))
+    click.get_current_context().exit(run_command(experiment, flags, out, dry_run, json, gpu))
 
 
 @main.command()

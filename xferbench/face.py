@@ -9,28 +9,32 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from xferbench import estimate
 from xferbench import experiment as experiments
 from xferbench import mix as mixing
-from xferbench.catalog import load
-from xferbench.errors import UsageError, unknown
+from xferbench.catalog import Catalog, load
+from xferbench.errors import DataError, ModelError, UsageError, unknown
 from xferbench.execute import Progress, Watch, ask, execute, fingerprints
 from xferbench.experiment import Experiment
 from xferbench.mix import Mix
+from xferbench.plan import sketch
 from xferbench.planned import Plan
 from xferbench.store import Store
 
 
-def run_command(path: Path | None, flags: Mapping[str, Any], out: Path, dry_run: bool, as_json: bool) -> int:
+def run_command(
+    path: Path | None, flags: Mapping[str, Any], out: Path, dry_run: bool, as_json: bool, gpu: str = "h100"
+) -> int:
     """Do `xferbench run` and return its exit code."""
-    asked = merged(path, flags)
     catalog = load()
+    asked = merged(path or designed(flags, catalog), flags)
     for plugin in catalog.plugins:
         if plugin.broken:
             print(f"xferbench: plugin {plugin.name} ({plugin.label}) is broken: {plugin.broken}", file=sys.stderr)
-    plan, store = ask(asked, catalog, out)
     if dry_run:
-        print(dry(plan, store, as_json))
+        print(dry(*foreseen(asked, catalog, out), as_json, catalog, gpu))
         return 0
+    plan, store = ask(asked, catalog, out)
     _announce(plan)
     try:
         with _watching() as watch, _ending() as ended:
@@ -60,7 +64,7 @@ def mix_command(flags: Mapping[str, Any], what: Mix, out: Path, dry_run: bool, a
     asked = experiments.from_mapping({key: value for key, value in flags.items() if value is not None}, "mix")
     catalog = load()
     if dry_run:
-        print(dry(mixing.plan(asked, what, catalog, fingerprints(out))[0], Store(out), as_json))
+        print(dry(mixing.plan(asked, what, catalog, fingerprints(out))[0], Store(out), as_json, catalog))
         return 0
     with _watching() as watch:
         results = mixing.mix(asked, what, catalog, out, watch)
@@ -82,18 +86,39 @@ def merged(path: Path | None, flags: Mapping[str, Any]) -> Experiment:
     values = {} if path is None else experiments.read(path)
     asked = experiments.from_mapping(values, str(path) if path else "experiment")
     given = {key: value for key, value in flags.items() if value is not None}
+    if path and ("source" in given or "curriculum" in given):  # what is learnt is one question: all of it is the flags'
+        asked = dataclasses.replace(asked, source=(), curriculum=())
     chosen = experiments.from_mapping(given, "run")
     return Experiment(**{**vars(asked), **{key: getattr(chosen, key) for key in given}})
 
 
-def dry(plan: Plan, store: Store, as_json: bool) -> str:
-    """List the steps of a plan and which are done."""
+def designed(flags: Mapping[str, Any], catalog: Catalog) -> Path | None:
+    """Return the experiment of the suite that the flags name, if it has one."""
+    name = flags.get("suite")
+    suite = catalog.entry("suite", name).value if name in catalog.names("suite") else None
+    return Path(suite.experiment) if suite and suite.experiment else None
+
+
+def foreseen(asked: Experiment, catalog: Catalog, out: Path) -> tuple[Plan, Store]:
+    """Plan an experiment; where its model or its data cannot be had here, from what the catalogue says of them."""
+    try:
+        return ask(asked, catalog, out)
+    except (DataError, ModelError) as error:
+        found = sketch(asked, catalog)
+        why = f"only the catalogue was looked at: {error}"
+        return dataclasses.replace(found, notes=(*found.notes, why)), Store(out)
+
+
+def dry(plan: Plan, store: Store, as_json: bool, catalog: Catalog, gpu: str = "h100") -> str:
+    """List the steps of a plan, which are done, and what the others will take."""
     rows = [{"step": step.id, "title": step.title, "done": store.done(step)} for step in plan.steps]
+    found = estimate.estimate(plan, [step for step in plan.steps if not store.done(step)], catalog, gpu)
     if as_json:
-        return json.dumps({"steps": rows, "notes": list(plan.notes)}, indent=1)
+        return json.dumps({"steps": rows, "notes": list(plan.notes), "estimate": found}, indent=1)
     lines = [f"{'done' if row['done'] else 'to do':6} {row['step']}  {row['title']}" for row in rows]
     todo = sum(not row["done"] for row in rows)
-    return "\n".join([*lines, *(f"note: {note}" for note in plan.notes), f"{len(rows)} steps, {todo} to do"])
+    lines += [*(f"note: {note}" for note in plan.notes), estimate.text(found)]
+    return "\n".join([*lines, f"{len(rows)} steps, {todo} to do"])
 
 
 def _announce(plan: Plan) -> None:

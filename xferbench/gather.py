@@ -92,8 +92,8 @@ def _subsets(plan: Plan, store: Store) -> list[dict[str, Any]]:
         null: dict[str, int] = {}
         for step in one.scored:
             if store.done(step):
-                scores = _lines(store, step.id)
-                mine = [scores[place] for place in half(len(scores), one.number)]
+                scores = list(_by_id(store, step.id).items())
+                mine = [scores[place][1] for place in half([name for name, _ in scores], one.number)]
                 name = plan.scorer(step)
                 sums[name] = sum(score for score in mine if score is not None)
                 null[name] = mine.count(None)
@@ -219,8 +219,8 @@ def _top_shares(results: Results, store: Store, top: float = 0.2) -> None:
 
 
 def _scores(store: Store, step: str) -> list[float]:
-    return [score for score in _lines(store, step) if score is not None]
+    return [score for score in _by_id(store, step).values() if score is not None]
 
 
-def _lines(store: Store, step: str) -> list[float | None]:
-    return list(read_scores(store.folder(step) / "scores.jsonl.gz").values())
+def _by_id(store: Store, step: str) -> dict[str, float | None]:
+    return read_scores(store.folder(step) / "scores.jsonl.gz")

@@ -5,7 +5,7 @@ A folder laid out as on the hub (ORGANISATION/NAME/...) stands in for it: the wo
 
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -34,9 +34,21 @@ def inside() -> Iterator[None]:
 
 
 def rows(path: str, config: str | None = None, split: str = "train", revision: str | None = None) -> Iterator[dict]:
-    """Yield the rows of one split. `path` is a hub id; a folder of that name, in --hub or here, comes first.
+    """Yield the rows of one split, as `table` finds it."""
+    yield from table(path, config, split, revision)
 
-    Raises DataError: no network, gated without a token, unknown data set, config or split.
+
+def table(
+    path: str,
+    config: str | None = None,
+    split: str = "train",
+    revision: str | None = None,
+    columns: Sequence[str] = (),
+) -> Any:
+    """Return one split as a datasets.Dataset, of these columns alone (none named: of all); no other is decoded.
+
+    `path` is a hub id; a folder of that name, in --hub or here, comes first.
+    Raises DataError: no network, gated without a token, unknown data set, config or split, a column that is not there.
     """
     import datasets
 
@@ -49,7 +61,10 @@ def rows(path: str, config: str | None = None, split: str = "train", revision: s
         raise
     except Exception as error:  # datasets, huggingface_hub, pyarrow and requests each raise their own
         raise explain(error, {"id": path, "config": config, "split": split, "revision": revision}) from error
-    yield from data
+    missing = [name for name in columns if name not in data.column_names]
+    if missing:
+        raise DataError(f"{path} has no column {', '.join(missing)}; it has: {', '.join(data.column_names)}")
+    return data.select_columns(list(columns)) if columns else data
 
 
 UNREACHED = {"ConnectionError", "ConnectError", "OfflineModeIsEnabled", "LocalEntryNotFoundError", "MaxRetryError"}

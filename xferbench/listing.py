@@ -32,7 +32,8 @@ def listing(text: str, as_json: bool) -> str:
     wide = max(len(row["name"]) for row in rows)
     lines = []
     for row in rows:
-        lines.append(f"{row['name']:{wide}}  {row['summary']}  [{row['plugin']}]")
+        terms = f"  ({_terms(row)})" if "licence" in row else ""
+        lines.append(f"{row['name']:{wide}}  {row['summary']}{terms}  [{row['plugin']}]")
         if row["fields"]:
             shown = ", ".join(f"{key}={value}" for key, value in row["fields"].items())
             lines.append(f"{'':{wide}}  {shown}")
@@ -47,6 +48,11 @@ def _treatments(as_json: bool) -> str:
         return json.dumps([{"name": form, "summary": line} for form, line in FORMS.items()], indent=1)
     wide = max(map(len, FORMS))
     return "\n".join(f"NAME~{form:{wide}}  {line}" for form, line in FORMS.items())
+
+
+def _terms(row: dict[str, Any]) -> str:
+    """Say the licence, and whether terms must be accepted first."""
+    return (row["licence"] or "licence: see its page") + (", GATED" if row["gated"] else "")
 
 
 def about(text: str, name: str, as_json: bool) -> str:
@@ -83,7 +89,18 @@ def _row(kind: str, name: str, entry: Entry) -> dict[str, Any]:
 def _more(kind: str, entry: Entry) -> dict[str, Any]:
     value = entry.value
     found: dict[str, Any] = {"kind": kind, "module": entry.plugin.module}
-    for key in ("version", "group", "domain", "task", "stream", "model", "train_limit", "eval_limit"):
+    for key in (
+        "version",
+        "group",
+        "domain",
+        "task",
+        "stream",
+        "model",
+        "train_limit",
+        "eval_limit",
+        "experiment",
+        "caution",
+    ):
         if hasattr(value, key) and not isinstance(value, type):
             found[key] = getattr(value, key)
     for key in ("data", "domains", "targets", "trainers"):

@@ -74,6 +74,8 @@ class LmEvalTask:
     """Of an item and what was written: the class named (None: none of them) and the right one. None: the options of a
     multiple choice, and otherwise the answers as they stand where there are few different ones."""
 
+    sources: tuple[str, ...] = ()
+    """Further files, beside the YAML and the Python in its folder, that decide what is asked or how it is scored."""
     runs_code: bool = False
     """Its task runs what the model wrote, in a sandbox that the plugin brings; done only where the user allows it."""
 
@@ -92,6 +94,8 @@ class LmEvalTask:
         total = hashlib.sha256(path.read_bytes())
         for beside in sorted(path.parent.glob("*.py")):
             total.update(beside.read_bytes())
+        for source in self.sources:
+            total.update(Path(source).read_bytes())
         for included in re.findall(r"^include:\s*(\S+)", path.read_text(encoding="utf-8"), re.M):
             if (path.parent / included).is_file():
                 total.update((path.parent / included).read_bytes())

@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import Any
 
 from xferbench import external, models
@@ -16,7 +17,7 @@ from xferbench.external import External
 from xferbench.planned import Names, Plan, Planned, Subset
 from xferbench.settings import fields
 from xferbench.steps import Attribute, Base, Data, Evaluate, Named, Step, Train
-from xferbench.supply import Stages, Supply
+from xferbench.supply import Declared, Stages, Supply
 from xferbench.treatments import HALF, SHUFFLED, join, split
 
 TRAINING = ("torch", "transformers", "peft", "trl")
@@ -35,25 +36,30 @@ def make(asked: Experiment, catalog: Catalog, known: dict[str, str] | None = Non
     return _planner(asked, catalog, {} if known is None else known).plan()
 
 
-def _planner(asked: Experiment, catalog: Catalog, known: dict[str, str]) -> "Planner":
+def sketch(asked: Experiment, catalog: Catalog) -> Plan:
+    """Plan without the model and without reading data: the steps and their counts, with no identities."""
+    return _planner(asked, catalog, {}, sketched=True).plan()
+
+
+def _planner(asked: Experiment, catalog: Catalog, known: dict[str, str], sketched: bool = False) -> "Planner":
     learnt = asked.source or asked.curriculum or asked.checkpoint
     if not learnt or not asked.target:
         missing = "a target (--target gpqa)" if learnt else "a source (--source math)"
         raise UsageError(f"say what to learn from and what to measure: {missing} is missing")
     if asked.suite not in catalog.names("suite"):
         raise unknown("suite", asked.suite, catalog.names("suite"))
-    return Planner(asked, catalog, known)
+    return Planner(asked, catalog, known, sketched)
 
 
 class Planner:
     """Holds what the many small questions of planning share: the experiment, the catalog, the suite and the base."""
 
-    def __init__(self, asked: Experiment, catalog: Catalog, known: dict[str, str]) -> None:
-        self.catalog = catalog
+    def __init__(self, asked: Experiment, catalog: Catalog, known: dict[str, str], sketched: bool = False) -> None:
+        self.catalog, self.sketched = catalog, sketched
         suite: Suite = catalog.entry("suite", asked.suite).value
         self.suite = suite
         # A suite's budgets are made for its model; another model gets the trainers' own defaults.
-        self.own = asked.model is None
+        self.own = asked.model in (None, suite.model)
         if self.own:
             asked = dataclasses.replace(
                 asked,
@@ -63,9 +69,12 @@ class Planner:
         model = asked.model or suite.model
         if model is None:
             raise UsageError(f"suite {suite.name} has no model of its own: give one with --model")
-        folder = models.locate(model)
-        name = asked.model or f"{suite.name}/model"
-        self.base = Base(name, str(folder.absolute()), models.fingerprint(folder, known))
+        name = asked.model or (model if suite.shape else f"{suite.name}/model")
+        if sketched:
+            self.base = Base(name, model if Path(model).is_dir() else "", "")
+        else:
+            folder = models.locate(model)
+            self.base = Base(name, str(folder.absolute()), models.fingerprint(folder, known))
         self.asked = dataclasses.replace(
             asked,
             source=tuple(self._full("domain", name) for name in asked.source),
@@ -80,7 +89,8 @@ class Planner:
         if suite.caution and renamed:
             self._note(f"{', '.join(f'{short} is {full}' for short, full in renamed)} here: {suite.caution}")
         self.kept = self._kept()
-        self.supply = Supply(catalog, self.asked.train_limit, self.asked.budget, folder)
+        supply = Declared if sketched else Supply
+        self.supply = supply(catalog, self.asked.train_limit, self.asked.budget, Path(self.base.folder))
         self.own_domains = {text: self._own(text) for text in self.asked.target}
         directs = (domain for domain in self.own_domains.values() if domain and self.asked.source)
         further = (domain for text in self.asked.curriculum for domain in parse(text).domains)
@@ -203,7 +213,7 @@ class Planner:
                     reward = self.catalog.entry("domain", domain).value.reward
                     if reward is None:
                         raise UsageError(f"trainer {trainer.name} learns from rewards, and domain {domain} has none")
-                    if hasattr(reward, "check"):
+                    if hasattr(reward, "check") and not self.sketched:
                         reward.check()
 
     def _own(self, text: str) -> str | None:

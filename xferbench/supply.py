@@ -8,7 +8,7 @@ from xferbench import budget as budgets
 from xferbench import models
 from xferbench.catalog import Catalog
 from xferbench.curriculum import Curriculum
-from xferbench.draw import draw, fingerprint
+from xferbench.draw import HALF, draw, fingerprint
 from xferbench.steps import Data
 from xferbench.treatments import join, split
 
@@ -86,3 +86,14 @@ class Supply:
             examples = draw(self.catalog.entry("domain", name).value, self.limit)
             self._tokens[name] = [len(models.encode(tokenizer, example).ids) for example in examples]
         return self._tokens[name]
+
+
+class Declared(Supply):
+    """The same counts from what the domains say of themselves: nothing is read. 0 examples: it does not say."""
+
+    def data(self, name: str, treatment: str = "", n: int | None = None) -> Data:
+        """Return as many examples as the domain declares, or as the limit allows."""
+        entry = self.catalog.entry("domain", name)
+        limits = [one for one in (self.limit if n is None else n, entry.value.data.get("n")) if one is not None]
+        count = min(limits, default=0)
+        return Data(name, count // 2 if treatment.startswith(HALF) else count, "", entry.plugin.label, treatment)

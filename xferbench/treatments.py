@@ -65,15 +65,22 @@ def treat(examples: Sequence[Example], treatment: str, seed: int = 0) -> list[Ex
             share, _, wanted = value.partition("@")
             found = imbalanced(found, float(share), wanted)
         else:
-            found = [found[place] for place in half(len(found), int(name.removeprefix(HALF)), seed)]
+            found = [found[place] for place in half([one.id for one in found], int(name.removeprefix(HALF)), seed)]
         if not found:
             raise DataError(f"{one} leaves none of {len(examples)} examples of {examples[0].domain}")
     return found
 
 
-def half(n: int, number: int, seed: int = 0) -> list[int]:
-    """Return the places, in order, of n // 2 of n examples: random half `number`, the same for every training seed."""
-    return sorted(random.Random(f"half {seed} {number}").sample(range(n), n // 2))
+def half(names: Sequence[str], number: int, seed: int = 0) -> list[int]:
+    """Return the places, in order, of random half `number` of examples by their ids, the same for every training seed.
+
+    Halves are of questions: ids that differ behind a last # alone (a#1, a#2) are answers to one, and stay together.
+    """
+    asked = [name.rpartition("#")[0] or name for name in names]
+    known = list(dict.fromkeys(asked))
+    chosen = random.Random(f"half {seed} {number}").sample(range(len(known)), len(known) // 2)
+    kept = {known[place] for place in chosen}
+    return [place for place, question in enumerate(asked) if question in kept]
 
 
 def shuffled(examples: Sequence[Example], seed: int = 0) -> list[Example]:

@@ -69,6 +69,7 @@ def _train(step: Train, store: Store, catalog: Catalog, folder: Path) -> dict[st
         reward = catalog.entry("domain", data.domain).value.reward
         if reward is not None:
             rewards[data.domain] = reward
+    write_items(folder / "examples.jsonl.gz", ({"id": one.id, "domain": one.domain} for one in examples))
     start = checkpoint(step.start, step.base.folder, store)
     made, cost = train(trainer, start, examples, _by_domain(rewards) if rewards else None, folder, step.seed)
     return {

@@ -1,13 +1,20 @@
-"""Real data sets as domains; each reads the hub, or a folder of the hub's layout in the working directory."""
+"""Real data sets as domains, one record each; they are read from the hub, or from a folder in the hub's layout."""
 
 from collections.abc import Iterable
 
 from xferbench import Domain, hookimpl
-from xferbench_domains import gsm8k, pubmedqa
+from xferbench_domains import code, language, law, logic, maths, medicine, science, thoughts
+from xferbench_domains.record import HubDomain
+
+RECORDS: dict[str, HubDomain] = {
+    record.name: record
+    for theme in (maths, code, science, medicine, logic, law, language, thoughts)
+    for record in theme.RECORDS
+}
 
 
 @hookimpl
 def provide_domains() -> Iterable[Domain]:
-    """Provide gsm8k and pubmedqa."""
-    yield gsm8k.DOMAIN
-    yield pubmedqa.DOMAIN
+    """Provide every record of the catalogue."""
+    for record in RECORDS.values():
+        yield record.domain()

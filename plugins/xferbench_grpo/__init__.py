@@ -122,6 +122,16 @@ class GRPO:
 
         return checkpoint_bytes(self, base)
 
+    def effort(self, examples: int) -> dict[str, float]:
+        """Foretell what training takes, from above: it does not hang on the number of examples."""
+        sequences = self.steps * self.batch_size
+        return {
+            "steps": self.steps, "sequences": sequences, "length": self.max_length,
+            "at_once": self.batch_size // self.accumulate, "generated": sequences // self.iterations,
+            "answer": self.max_completion, "rank": self.rank if self.lora else 0,
+            "checkpointing": self.gradient_checkpointing,
+        }  # fmt: skip
+
     def train(
         self, start: Checkpoint, examples: Sequence[Example], reward: Reward | None, out: Path, seed: int
     ) -> Checkpoint:

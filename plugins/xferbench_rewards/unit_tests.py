@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from xferbench import Example, UsageError
-from xferbench_rewards.sandbox import check_allowed, run_tests
 from xferbench_rewards.spec import identity
 
 
@@ -32,10 +31,14 @@ class UnitTests:
 
     def check(self) -> None:
         """Raise UsageError where running code is not allowed."""
+        from xferbench_rewards.sandbox import check_allowed
+
         check_allowed()
 
     def __call__(self, example: Example, completion: str) -> float:
         """1 when all tests pass, `wrong` when not, `unparsable` when the completion holds no Python."""
+        from xferbench_rewards.sandbox import run_tests
+
         program = code(completion)
         if not parses(program):
             return self.unparsable

@@ -1,5 +1,6 @@
 """Supervised fine-tuning by trl's SFTTrainer, with LoRA by peft or of all weights."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -107,6 +108,17 @@ class SFT:
         from xferbench_sft.size import checkpoint_bytes
 
         return checkpoint_bytes(self, base)
+
+    def effort(self, examples: int) -> dict[str, float]:
+        """Foretell what training on so many examples takes, from above."""
+        batches = -(-examples // self.batch_size)
+        steps = self.max_steps or math.ceil(self.epochs * -(-batches // self.accumulate))
+        drawn = examples * self.k if self.policy == "self" else 0
+        return {
+            "steps": steps, "sequences": steps * self.batch_size * self.accumulate, "length": self.max_length,
+            "at_once": self.batch_size, "generated": drawn, "answer": self.max_completion,
+            "rank": self.rank if self.lora else 0, "checkpointing": self.gradient_checkpointing,
+        }  # fmt: skip
 
     def train(
         self, start: Checkpoint, examples: Sequence[Example], reward: Reward | None, out: Path, seed: int
