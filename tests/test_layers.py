@@ -28,16 +28,18 @@ FLOORS = {
     3: ("experiment", "lmeval", "loss", "train", "evaluate", "attribute", "store", "ready"),
     4: ("catalog", "analyse", "index", "shelf", "upkeep"),
     5: ("planned", "supply", "work", "listing", "status", "doctor", "contract", "leaderboard"),
-    6: ("plan", "testing", "gather", "job"),
+    6: ("plan", "testing", "gather", "job", "report"),
     7: ("schedule",),
     8: ("execute",),
-    9: ("mix", "outcome", "lookup"),
+    9: ("mix", "ablate", "outcome", "lookup"),
     10: ("face",),
-    11: ("cli",),
+    11: ("studies",),
+    12: ("cli",),
 }
 FLOOR = {module: floor for floor, modules in FLOORS.items() for module in modules}
 ANALYSIS = {"numpy", "scipy", "matplotlib", "tabulate"}
 READING = {"analyse": ANALYSIS, "leaderboard": ANALYSIS | {"click", "jinja2", "markupsafe", "msgspec", "yaml"}}
+READING["report"] = ANALYSIS | {"jinja2", "markupsafe"}
 CODE = sorted(path for folder in ("xferbench", "plugins", "tasks") for path in (ROOT / folder).rglob("*.py"))
 HOUSE = sorted(HARNESS.rglob("*.py"))
 
@@ -122,7 +124,7 @@ def test_the_reading_wing_knows_only_rows(path):
     allowed = READING[module_of(path)] | set(sys.stdlib_module_names)
     for line, name in imported(path):
         top = name.split(".")[0]
-        allowed_here = ("errors", "results", "steps", "curriculum", "analyse", "leaderboard")
+        allowed_here = ("errors", "results", "steps", "curriculum", "analyse", "leaderboard", "report")
         fine = named(name) in allowed_here if top == "xferbench" else top in allowed
         assert fine, f"{name_of(path)}:{line} imports {name}"
 

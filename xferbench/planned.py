@@ -1,7 +1,7 @@
 """What a plan says: its steps, and the cells, attributions and random halves that they are for."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from xferbench.experiment import Experiment
@@ -50,6 +50,8 @@ class Plan:
     budget: Mapping[str, Any]
     """{"name": ..., "total": ..., "unit": "examples" | "tokens"}: what every curriculum learns from, if matched."""
     subsets: tuple[Subset, ...] = ()
+    learns: Mapping[str, str] = field(default_factory=dict)
+    """Recipe -> what it learns from: "answers", "rewards" or "both"."""
 
 
 @dataclass(frozen=True)

@@ -1,27 +1,60 @@
-"""What `xferbench analyse` offers: each analysis reads a run's folder or a table from elsewhere, and answers alike."""
+"""What `xferbench analyse` offers: each analysis reads runs or a table from elsewhere, and answers alike."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from xferbench import results as rows
-from xferbench.analyse import agreement as agreements
-from xferbench.analyse import composition, document, heatmap, index, mixture, order, traits, wide
-from xferbench.analyse import methods as recipes
-from xferbench.analyse import training as trainings
+from xferbench.analyse import (
+    ablation,
+    agreement,
+    composition,
+    document,
+    heatmap,
+    hypotheses,
+    index,
+    matrix,
+    methods,
+    mixture,
+    order,
+    training,
+    traits,
+    wide,
+)
 from xferbench.errors import UsageError
 from xferbench.results import Results
 
 
 @dataclass(frozen=True)
 class Source:
-    """What is analysed: the rows of a run, or a table; each can be had as the other."""
+    """What is analysed: the rows of a run, or a table; each can be had as the other. Or several runs."""
 
-    results: Results
-    table: wide.Wide
+    runs: Mapping[str, Results]
+    """Folder -> what was found there; one, unless a folder of runs was given."""
+    given: wide.Wide | None = None
     drop: float = order.DROP
     """A loss of so much (a fraction) is called a failure by `order`."""
+
+    @property
+    def results(self) -> Results:
+        """The one run; UsageError when there are several."""
+        if len(self.runs) > 1:
+            raise UsageError(f"this analysis is of one run; give the folder of one: {', '.join(self.runs)}")
+        return next(iter(self.runs.values()))
+
+    @property
+    def table(self) -> wide.Wide:
+        """The table that was given, or the run laid out as one."""
+        return self.given or wide.of(self.results)
+
+    @property
+    def logged(self) -> Results:
+        """The one run, where it may hold logs of trainings; UsageError for a table."""
+        if self.results.root is None:
+            raise UsageError("a table holds no logs of trainings: give the folder of a run")
+        return self.results
 
 
 @dataclass(frozen=True)
@@ -34,87 +67,40 @@ class Analysis:
 
 
 def read(path: Path, scale: str, items: Mapping[str, int]) -> Source:
-    """Read the folder of a run, or a wide CSV; UsageError when it is neither."""
+    """Read the folder of a run, a folder of such folders, or a wide CSV; UsageError when it is none of these."""
     if path.is_dir():
-        found = rows.read(path)
-        return Source(found, wide.of(found))
+        inside = {one.parent.name: one.parent for one in sorted(path.glob(f"*/{rows.FILE}"))}
+        several = inside if inside and not (path / rows.FILE).is_file() else {str(path): path}
+        return Source({name: rows.read(folder) for name, folder in several.items()})
     if not path.is_file():
         raise UsageError(f"{path} is neither the folder of a run nor a CSV table")
     table = wide.read(path, scale, items)
-    return Source(wide.results(table), table)
+    return Source({str(path): wide.results(table)}, table)
 
 
-def transfer(source: Source) -> Analysis:
-    """Gains, efficiency, labels: what `run` prints."""
-    found = document.document(source.results)
-    return Analysis(found, lambda: document.text(found), lambda path: document.draw(source.results, found, path))
+def _by(module: Any, find: Callable[[Source], Any]) -> Callable[[Source], Analysis]:
+    """An analysis whose module shows what `find` finds: text(found), draw(found, path)."""
 
+    def analyse(source: Source) -> Analysis:
+        found = find(source)
+        return Analysis(found, partial(module.text, found), partial(module.draw, found))
 
-def agreement(source: Source) -> Analysis:
-    """Whether the scorers foretell the measured gains."""
-    found = agreements.agreement(source.results)
-    return Analysis(found, lambda: agreements.text(found), lambda path: agreements.draw(found, path))
-
-
-def orders(source: Source) -> Analysis:
-    """Order sensitivity, interference, mixing, strategies."""
-    found = order.order(source.results, source.drop)
-    return Analysis(found, lambda: order.text(found), lambda path: order.draw(found, path))
-
-
-def methods(source: Source) -> Analysis:
-    """Which recipe is better, condition by condition, on the same items and seeds."""
-    found = recipes.methods(source.results)
-    return Analysis(found, lambda: recipes.text(found), lambda path: recipes.draw(found, path))
-
-
-def indices(source: Source) -> Analysis:
-    """The Transferability Index, version 2."""
-    found = index.index(source.table)
-    return Analysis(found, lambda: index.text(found), lambda path: index.draw(found, path))
-
-
-def components(source: Source) -> Analysis:
-    """Latent traits: principal components beside what chance explains."""
-    found = traits.traits(source.table)
-    return Analysis(found, lambda: traits.text(found), lambda path: traits.draw(found, path))
-
-
-def compositions(source: Source) -> Analysis:
-    """Which sources the most influential examples come from, over all cuts."""
-    found = composition.composition(source.results)
-    return Analysis(found, lambda: composition.text(found), lambda path: composition.draw(found, path))
-
-
-def heatmaps(source: Source) -> Analysis:
-    """Predicted by the top examples beside measured by training, and whether the two agree."""
-    found = heatmap.heatmap(source.results)
-    return Analysis(found, lambda: heatmap.text(found), lambda path: heatmap.draw(found, path))
-
-
-def mix(source: Source) -> Analysis:
-    """The curve of a mixture over its shares, and what choosing by influence is worth."""
-    found = mixture.mixture(source.results)
-    return Analysis(found, lambda: mixture.text(found), lambda path: mixture.draw(found, path))
-
-
-def training(source: Source) -> Analysis:
-    """Loss, reward and sampling ratios over the steps of every training."""
-    if source.results.root is None:
-        raise UsageError("a table holds no logs of trainings: give the folder of a run")
-    found = trainings.training(source.results)
-    return Analysis(found, lambda: trainings.text(found), lambda path: trainings.draw(found, path))
+    return analyse
 
 
 ANALYSES: dict[str, Callable[[Source], Analysis]] = {
-    "agreement": agreement,
-    "composition": compositions,
-    "heatmap": heatmaps,
-    "index": indices,
-    "mix": mix,
-    "methods": methods,
-    "order": orders,
-    "training": training,
-    "traits": components,
-    "transfer": transfer,
+    "ablation": _by(ablation, lambda of: ablation.ablation(of.runs)),
+    "agreement": _by(agreement, lambda of: agreement.agreement(of.results)),
+    "composition": _by(composition, lambda of: composition.composition(of.results)),
+    "heatmap": _by(heatmap, lambda of: heatmap.heatmap(of.results)),
+    "hypotheses": _by(hypotheses, lambda of: hypotheses.hypotheses(of.results)),
+    "index": _by(index, lambda of: index.index(of.table)),
+    "matrix": _by(matrix, lambda of: matrix.matrix(of.results)),
+    "methods": _by(methods, lambda of: methods.methods(of.results)),
+    "mix": _by(mixture, lambda of: mixture.mixture(of.results)),
+    "order": _by(order, lambda of: order.order(of.results, of.drop)),
+    "training": _by(training, lambda of: training.training(of.logged)),
+    "traits": _by(traits, lambda of: traits.traits(of.table)),
+    "transfer": _by(document, lambda of: document.document(of.results)),
 }
+"""What is asked for by its name, and what finds the answer."""
