@@ -80,7 +80,7 @@ def test_every_section_is_there_and_the_numbers_are_those_of_the_findings(folder
     assert "1,234,567 parameters" in shown.text
     # 20 points in 36 s are 2,000 an hour
     gained = 100 * document.document(rows.read(folder))["findings"][0]["gain"]["value"]
-    assert f"{gained * 100:+.3g}" in shown.text
+    assert f"{gained * 100:+,.0f}" in shown.text
     assert "nan" not in shown.text.lower().split()
 
 

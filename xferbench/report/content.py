@@ -12,6 +12,7 @@ from xferbench.analyse import (
     document,
     heatmap,
     hypotheses,
+    matrix,
     methods,
     order,
     table,
@@ -36,7 +37,7 @@ def content(results: Results, directory: Path) -> Report:
         Section("design", "Design", _design(found, results, short)),
         Section("findings", "Findings", _findings(found, tested, results, directory, short)),
         Section("open", "What cannot be concluded", _open(found, tested, results, short)),
-        Section("advice", "Recommendations", (Bullets(tuple(words.advice(found, short))),)),
+        Section("advice", "Recommendations", (Bullets(tuple(words.advice(found, tested, short))),)),
         Section("again", "To get it again", (
             Text("The folder of the run holds the experiment, one score for each test item, and every step's recipe."),
             Command("xferbench run experiment.yaml --out again"),
@@ -114,7 +115,11 @@ def _tests(tested: list[dict[str, Any]], short: words.Names) -> list[Block]:
         for row in known
     )  # fmt: skip
     heads = ("", "hypothesis", "about", "verdict", "effect", "95 %", "MDE")
-    about = "Each effect with its 95 % interval; " + "; ".join(f"{r['id']} {r['verdict']}" for r in known) + "."
+    about = (
+        "Each effect with its 95 % interval; "
+        + "; ".join(dict.fromkeys(f"{r['id']} {r['verdict']}" for r in known))
+        + "."
+    )
     return [Table(heads, rows, 3), Figure("hypotheses", "Hypotheses", about, partial(hypotheses.draw, known))]
 
 
@@ -126,6 +131,8 @@ def _runs(found: dict[str, Any], results: Results, directory: Path) -> Any:
     return ablation.ablation(runs)
 
 
+PANELS = 12
+"""More curves side by side are not read."""
 Find = Callable[[dict[str, Any], Results, Path], Any]
 _MORE: tuple[tuple[str, str, Find, Any, Callable[[Any], bool]], ...] = (
     ("Order", "What the order of domains does, and mixing against order, in points with 95 % intervals.",
@@ -142,7 +149,10 @@ _MORE: tuple[tuple[str, str, Find, Any, Callable[[Any], bool]], ...] = (
      lambda x: any(part is not None for row in x for at in row["predicted"].values() for part in at.values())),
     ("How soon each source enters", "Share of each source's examples among the most influential ones.",
      lambda found, results, place: composition.composition(results, resamples=200), composition,
-     lambda x: any(not row["reason"] for row in x)),
+     lambda x: any(not row["reason"] for row in x) and len({(r["scorer"], r["target"]) for r in x}) <= PANELS),
+    ("Givers and takers", "The mean gain of each domain on the targets of others, and of its target from others.",
+     lambda found, results, place: matrix.matrix(results), matrix,
+     lambda x: any(len(row["sources"]) > 2 and not row["reason"] for row in x)),
     ("Ablations", "The gain by number of examples, by model, on held-out domains, and scores in other words.",
      _runs, ablation, lambda x: any(x[part] for part in ablation.PARTS)),
     ("Training curves", "What the trainers logged, thin lines the seeds, thick ones their mean.",

@@ -200,7 +200,8 @@ def _sentence(f: Row, short: Names) -> str:
 def costs(found: Row, results: Results, short: Names) -> list[tuple[str, ...]]:
     """What each gain cost: hours and tokens of one training with its measurement, and points gained for them."""
     rows = []
-    for f in found["findings"]:
+    many = len(found["findings"]) > FEW
+    for f in (f for f in found["findings"] if not many or _sure(f)):
         mine = [c for c in results.cells if c.condition == "transfer"
                 and (c.source, c.target, c.recipe) == (f["source"], f["target"], f["recipe"])]  # fmt: skip
         gain = f["gain"]["value"]
@@ -210,9 +211,13 @@ def costs(found: Row, results: Results, short: Names) -> list[tuple[str, ...]]:
         for name, unit in (("seconds", 3600), ("tokens", 1e6), ("flops", 1e15)):
             known = [float(c.cost[name]) for c in mine if c.cost.get(name)]  # type: ignore[arg-type]
             mean = sum(known) / len(known) / unit if known else 0.0
-            told += [f"{mean:.3g}", f"{100 * gain / mean:+.3g}"] if mean else [".", "."]
+            told += [f"{mean:.3g}", _plain(100 * gain / mean)] if mean else [".", "."]
         rows.append(tuple(told))
     return rows
+
+
+def _plain(value: float) -> str:
+    return f"{value:+,.0f}" if abs(value) >= 100 else f"{value:+.3g}"
 
 
 def limits(found: Row, tested: Sequence[Row], results: Results, short: Names) -> list[str]:
@@ -270,7 +275,7 @@ def _more(row: Row, more: Row | None) -> tuple[str, ...]:
     return points(row["value"], True), ends(row), points(row["mde"]), *told
 
 
-def advice(found: Row, short: Names) -> list[str]:
+def advice(found: Row, tested: Sequence[Row], short: Names) -> list[str]:
     """What a practitioner should do, from what is certain alone."""
     rows = [f for f in found["findings"] if not _own(f)]
     lines = []
@@ -278,10 +283,9 @@ def advice(found: Row, short: Names) -> list[str]:
         mine = [f for f in rows if (f["target"], f["recipe"]) == (target, recipe)]
         lines += _for_target(short(target), recipe, mine, short)
     lines += _by_method(found, short)
-    named = [r for r in found["agreement"] if r["p_qap"] is not None and r["spearman"] > 0]
-    good = [r for r in named if r["p_qap"] * len(named) <= 0.05]
+    good = [row for row in tested if row["id"] == "H2" and row["verdict"] == "supported"]
     if good:
-        told = [f"{r['scorer']} (rank correlation {r['spearman']:+.2f})" for r in good]
+        told = [f"{row['scope']} (rank correlation {row['value']:+.2f})" for row in good]
         lines.append(f"To choose among sources before training on them, the scores of {listed(told)} foretold the "
                      "gains here.")  # fmt: skip
     elif any(row["spearman"] is not None for row in found["agreement"]):
