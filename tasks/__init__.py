@@ -9,6 +9,12 @@ from xferbench_mini.worlds import VERSION
 from xferbench_tasks.listed import listed
 
 HERE = Path(__file__).parent
+WORDINGS = {
+    "options": "with the word Options before them",
+    "problem": "asked as a Problem",
+    "reversed": "with the options before the question",
+}
+"""Other ways to put every question of mini/gpqa: `analyse ablation` compares them item by item."""
 
 
 def _ask(target: str) -> Callable[[int | None], Sequence[Example]]:
@@ -26,7 +32,7 @@ def _choice(doc: Mapping[str, Any], completion: str) -> tuple[str | None, str]:
     return classes(doc, completion)
 
 
-def _mini(name: str, domain: str, summary: str) -> LmEvalTask:
+def _mini(name: str, domain: str, summary: str, items: str | None = None) -> LmEvalTask:
     return LmEvalTask(
         name=f"mini/{name}",
         task=str(HERE / "mini" / f"mini_{name}.yaml"),
@@ -36,7 +42,7 @@ def _mini(name: str, domain: str, summary: str) -> LmEvalTask:
         summary=summary,
         data={"id": "made by xferbench_mini", "licence": "Apache-2.0", "n": 500},
         batch_size=128,
-        ask=_ask(name),
+        ask=_ask(items or name),
         classes=_choice if name.startswith("gpqa") else None,
     )
 
@@ -48,7 +54,9 @@ def provide_targets() -> Iterable[LmEvalTask]:
     for name in ("math", "science", "code", "logic", "puzzle", "rewrite"):
         yield _mini(name, name, f"held-out problems of mini/{name}, exact match")
     yield _mini("gpqa", "science", "two-formula science, 4 options (made here: not the GPQA benchmark)")
-    yield _mini("gpqa_robust", "science", "mini/gpqa asked in other words")
+    yield _mini("gpqa_robust", "science", "mini/gpqa asked in other words, three in turn", "gpqa")
+    for name, how in WORDINGS.items():
+        yield _mini(f"gpqa_{name}", "science", f"mini/gpqa {how}", "gpqa")
     yield LmEvalTask(
         name="pubmedqa",
         task=str(HERE / "pubmedqa.yaml"),

@@ -258,8 +258,12 @@ def test_gains_leave_out_a_rows_own_target(tmp_path):
     ],
 )
 def test_traits_refuse_what_has_none(tmp_path, text, words):
+    found = traits.traits(written(tmp_path, text))
+    assert (found["components"], found["together"], found["p_together"]) == ([], None, None)
+    assert words in found["reason"]
+    assert words in traits.text(found)
     with pytest.raises(UsageError, match=words):
-        traits.traits(written(tmp_path, text))
+        traits.draw(found, tmp_path / "traits.png")
 
 
 # wide tables ---------------------------------------------------------------------------------------------------------

@@ -24,6 +24,7 @@ from xferbench_mini.drills import document
 from xferbench_mini.family import SPLITS, Family, examples, final, problems, reward, side, skills
 from xferbench_mini.skills import SKILLS
 from xferbench_mini.worlds import FAMILIES, TARGETS, overlap, queries, stream, take, taught
+from xferbench_tasks import WORDINGS
 
 TASKS = Path(__file__).parent.parent / "tasks" / "mini"
 EACH = [pytest.param(family, id=f"{name}-{family.name}") for name, families in TARGETS.items() for family in families]
@@ -269,18 +270,30 @@ def test_digits_stand_apart(tokenizer):
     assert tokenizer.unk_token_id is None
 
 
+def other_words(wording, prompt):
+    """One question of gpqa in another wording, made without the YAML."""
+    bare, options = re.fullmatch(r"Question: (.*) (A\) .*)\nAnswer:", prompt).groups()
+    forms = {"options": "Question: {} Options: {}", "problem": "Problem: {} {}", "reversed": "Question: {1} {0}"}
+    return forms[wording].format(bare, options) + "\nAnswer:"
+
+
 def test_yaml_loads_by_name_and_by_path():
     from lm_eval.tasks import TaskManager
 
     manager = TaskManager(include_path=[str(TASKS)], include_defaults=False)
     paths = sorted(TASKS.glob("mini_*.yaml"))
-    assert {path.stem for path in paths} == {f"mini_{name}" for name in [*TARGETS, "gpqa_robust"]}
+    worded = [f"gpqa_{name}" for name in ("robust", *WORDINGS)]
+    assert {path.stem for path in paths} == {f"mini_{name}" for name in [*TARGETS, *worded]}
     assert manager.load([paths[0].stem])["tasks"].keys() == {paths[0].stem}
     for path in paths:
         task = manager.load([str(path)])["tasks"][path.stem]
         docs = list(task.test_docs())
         assert len(docs) == len({doc["id"] for doc in docs}) == len({doc["prompt"] for doc in docs}) == 500
-        assert [task.doc_to_text(doc) for doc in docs[:3]] == [doc["prompt"] for doc in docs[:3]]
+        shown = [task.doc_to_text(doc) for doc in docs[:3]]
+        if "include:" in path.read_text():
+            assert shown == [other_words(path.stem.removeprefix("mini_gpqa_"), doc["prompt"]) for doc in docs[:3]]
+        else:
+            assert shown == [doc["prompt"] for doc in docs[:3]]
         assert set(task.process_results(docs[0], [docs[0]["answer"]]).values()) == {1.0}
         assert set(task.process_results(docs[0], [" #### no"]).values()) == {0.0}
 

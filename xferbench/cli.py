@@ -10,6 +10,7 @@ import click
 from xferbench.commands import drift
 from xferbench.leaderboard.commands import leaderboard
 from xferbench.plugins import plugins
+from xferbench.studies import ablate, mix, report
 
 KINDS = ("domains", "trainers", "scorers", "targets", "suites", "executors", "treatments")
 HUB = "A folder laid out as on the hub (ORGANISATION/NAME/...), read in place of the hub."
@@ -142,45 +143,6 @@ def run(
     click.get_current_context().exit(run_command(experiment, flags, out, dry_run, json, gpu))
 
 
-@main.command()
-@click.option("--source", required=True, metavar="NAME", help="The domain whose share is p.")
-@click.option("--with", "other", required=True, metavar="NAME", help="The domain that has the rest.")
-@click.option("--target", required=True, metavar="NAME", help="The benchmark that the examples are chosen for.")
-@click.option("--scorer", default="cosine", show_default=True, metavar="NAME", help="What the examples are chosen by.")
-@click.option("--p", default="0,0.5,1", show_default=True, metavar="P[,...]", help="Shares; 0,0.2,...,1 counts on.")
-@click.option("--slots", type=click.IntRange(1), help="Examples in every training (default: as many as the pool).")
-@click.option("--pool", type=click.IntRange(1), help="Examples drawn from each domain, and scored.")
-@click.option("--score-at", default="mixed", metavar="NAME", help="Score after training on both pools, or at baseline.")
-@click.option("--suite", metavar="NAME", help="Where short names, the model and budgets come from (default: mini).")
-@click.option("--model", metavar="ID_OR_PATH", help="Base model: a hub id or a folder (default: the suite's).")
-@click.option("--trainer", metavar="RECIPE", help="As in run (default: sft).")
-@click.option("--seeds", metavar="N[,...]", help="One training run for each (default: 0,1,2).")
-@click.option("--eval-limit", type=click.IntRange(1), help="The first items of the target only (smoke tests).")
-@click.option("--query-limit", type=click.IntRange(1), help="Questions of the target to aim at (default: 64).")
-@click.option("--out", type=click.Path(path_type=Path), default=Path("runs"), show_default=True, help="The store.")
-@click.option("--executor", metavar="NAME", help="Where steps run (default: local).")
-@click.option("--jobs", type=click.IntRange(1), help="Steps at a time (default: as many as the machine takes).")
-@click.option("--dry-run", is_flag=True, help="Show the steps, and which are done; do nothing.")
-@click.option("--json", is_flag=True, help="Print the curve as JSON.")
-def mix(
-    source: str, other: str, p: str, slots: int | None, pool: int | None, score_at: str, out: Path, dry_run: bool,
-    json: bool, **flags: Any,
-) -> None:  # fmt: skip
-    """Find the best mixture of two domains for a target, its examples chosen by influence, beside the controls.
-
-    \b
-    xferbench mix --source math --with science --target gpqa
-    xferbench mix --source math --with science --target gpqa --scorer less --trainer sft:save_optimizer=true
-    xferbench mix --source math --with science --target gpqa --p 0,0.2,...,1 --pool 1000 --slots 500
-    """
-    from xferbench.face import mix_command
-    from xferbench.mix import Mix, shares
-
-    asked = {**flags, "source": f"{source},{other}", "train_limit": pool}
-    what = Mix(shares(p), slots, score_at)
-    click.get_current_context().exit(mix_command(asked, what, out, dry_run, json))
-
-
 @main.command("list")
 @click.argument("kind", metavar="[" + "|".join(KINDS) + "]")
 @click.option("--json", is_flag=True, help="Print as JSON.")
@@ -288,6 +250,8 @@ def analyse(
     \b
     xferbench analyse transfer runs
     xferbench analyse order table.csv --json
+    xferbench analyse hypotheses runs --plot hypotheses.png
+    xferbench analyse ablation runs/ablation
     xferbench analyse training runs --plot curves.png
     """
     from xferbench.face import analyse_command
@@ -384,9 +348,8 @@ def _stand_in(hub: Path | None) -> None:
         os.environ["XFERBENCH_HUB"] = str(hub.absolute())
 
 
-main.add_command(drift)
-main.add_command(leaderboard)
-main.add_command(plugins)
+for command in (mix, drift, ablate, report, leaderboard, plugins):
+    main.add_command(command)
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from xferbench import ablate as ablating
 from xferbench import estimate
 from xferbench import experiment as experiments
 from xferbench import mix as mixing
@@ -52,7 +53,7 @@ def run_command(
     found = document.document(results)
     figure = None
     if found["findings"]:
-        figure = document.draw(results, found, out / "findings.png")
+        figure = document.draw(found, out / "findings.png")
     print(json.dumps(found, indent=1, allow_nan=False) if as_json else document.text(found, figure))
     for row in results.not_done:
         print(f"xferbench: not done: {row['title']}: {row['why']}", file=sys.stderr)
@@ -79,6 +80,33 @@ def mix_command(flags: Mapping[str, Any], what: Mix, out: Path, dry_run: bool, a
     for row in results.not_done:
         print(f"xferbench: not done: {row['title']}: {row['why']}", file=sys.stderr)
     return 1 if results.not_done else 0
+
+
+def ablate_command(
+    flags: Mapping[str, Any], limits: str, models: str | None, out: Path, dry_run: bool, as_json: bool
+) -> int:
+    """Do `xferbench ablate` and return its exit code."""
+    asked = experiments.from_mapping({key: value for key, value in flags.items() if value is not None}, "ablate")
+    what = ablating.sizes(limits), experiments.split(models) if models else [None]
+    catalog = load()
+    if dry_run:
+        for name, plan in ablating.plans(asked, *what, catalog, fingerprints(out)).items():
+            print(f"{name}:\n{dry(plan, Store(out), as_json)}")
+        return 0
+    with _watching() as watch:
+        runs = ablating.ablate(asked, *what, catalog, out, watch)
+    from xferbench.analyse import ablation
+
+    found = ablation.ablation(runs)
+    figure = out / ablating.FOLDER / "ablation.png"
+    if any(found[part] for part in ablation.PARTS):
+        ablation.draw(found, figure)
+    failed = [{"run": name, **row} for name, results in runs.items() for row in results.not_done]
+    shown = {**found, "not_done": failed}
+    print(json.dumps(shown, indent=1, allow_nan=False) if as_json else f"{ablation.text(found)}\n\nfigure {figure}")
+    for row in failed:
+        print(f"xferbench: not done: {row['run']}: {row['title']}: {row['why']}", file=sys.stderr)
+    return 1 if failed else 0
 
 
 def merged(path: Path | None, flags: Mapping[str, Any]) -> Experiment:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from xferbench import __version__, leakage
+from xferbench.models import parameters
 from xferbench.planned import Plan
 from xferbench.results import Cell, Results, read_scores
 from xferbench.steps import Evaluate, Step, Train, recipe
@@ -106,7 +107,8 @@ def _subsets(plan: Plan, store: Store) -> list[dict[str, Any]]:
 
 def _about(plan: Plan, store: Store) -> dict[str, Any]:
     asked = plan.experiment
-    model = {"name": plan.base.name, "fingerprint": plan.base.fingerprint}
+    weights = parameters(Path(plan.base.folder))
+    model = {"name": plan.base.name, "fingerprint": plan.base.fingerprint, "parameters": weights}
     return {
         "suite": asked.suite,
         "model": model,
@@ -114,6 +116,7 @@ def _about(plan: Plan, store: Store) -> dict[str, Any]:
         "seeds": list(asked.seeds),
         "budget": plan.budget,
         "own_domains": dict(plan.own_domains),
+        "learns": dict(plan.learns),
         "store": str(store.root),
         "notes": list(plan.notes),
     }

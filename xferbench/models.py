@@ -105,6 +105,20 @@ def _complete(folder: Path) -> Path:
     return folder
 
 
+def parameters(folder: Path) -> int | None:
+    """Return how many numbers the safetensors files of a model hold, tied weights once; None where there are none."""
+    from safetensors import SafetensorError, safe_open
+
+    total = 0
+    try:
+        for path in folder.glob("*.safetensors"):
+            with safe_open(path, framework="np") as weights:
+                total += sum(math.prod(weights.get_slice(name).get_shape()) for name in weights.keys())  # noqa: SIM118
+    except (OSError, SafetensorError):
+        return None
+    return total or None
+
+
 def fingerprint(folder: Path, known: dict[str, str] | None = None) -> str:
     """Return a hash of weights, configuration and tokenizer: the identity of a model, wherever it lies.
 

@@ -75,7 +75,7 @@ def run(out: str | Path = "runs", watch: Watch = lambda progress: None, **asked:
     plan, store = execute.ask(from_mapping(asked, "run"), catalog, Path(out))
     results = execute.execute(plan, store, catalog, watch)
     found = document.document(results)
-    figure = document.draw(results, found, Path(out) / "findings.png") if found["findings"] else None
+    figure = document.draw(found, Path(out) / "findings.png") if found["findings"] else None
     return Outcome(found, Path(out), figure)
 
 

@@ -145,7 +145,8 @@ class Planner:
         steps = self._ordered([*unique.values(), *subsets], list(once.values()))
         scorers = tuple((text, self.named("scorer", text)) for text in self.asked.scorer)
         return Plan(self.asked, self.base, steps, tuple(unique.values()), tuple(once.values()), tuple(self.notes),
-                    self.own_domains, self.supply.account(), tuple(subsets), self._similarities(), scorers)  # fmt: skip
+                    self.own_domains, self.supply.account(), tuple(subsets), self._similarities(), scorers,
+                    {text: self._learns(text) for text in self.asked.trainer})  # fmt: skip
 
     def _similarities(self) -> dict[str, str]:
         names = [spec(text)[0] for text in self.asked.scorer]
@@ -275,6 +276,14 @@ class Planner:
                 if before != value:
                     raise UsageError(f"scorers {other} and {name} ask for {key}={before} and {value}: give them one")
         return kept
+
+    def _learns(self, text: str) -> str:
+        """What a recipe learns from: the answers that it is given, rewards, or one after the other."""
+        kinds = {
+            getattr(self.catalog.make("trainer", trainer.name, trainer.settings), "needs_reward", False)
+            for trainer in self.recipe(text)
+        }
+        return "both" if len(kinds) > 1 else "rewards" if kinds.pop() else "answers"
 
     def _keeping(self, trainer: Named) -> Named:
         """Return the trainer set to keep what the scorers read; what the user set already stays as it is."""

@@ -54,6 +54,8 @@ class Plan:
     """Scorer -> what it compares, for those that say how alike two texts are."""
     scorers: tuple[tuple[str, Named], ...] = ()
     """Each scorer as it was typed: with its settings, which tell two variants of one apart in the rows."""
+    learns: Mapping[str, str] = field(default_factory=dict)
+    """Recipe -> what it learns from: "answers", "rewards" or "both"."""
 
     def scorer(self, step: Attribute) -> str:
         """Return what rows call the scorer of a step."""

@@ -28,6 +28,8 @@ from numpy.typing import NDArray
 
 from xferbench.errors import UsageError
 
+FILE = "results.jsonl"
+
 
 @dataclass(frozen=True)
 class Cell:
@@ -155,16 +157,16 @@ def write(root: Path, results: Results) -> None:
     rows += [{"kind": "not_done", **row} for row in results.not_done]
     rows += [{"kind": "step", **row} for row in results.steps]
     text = "".join(json.dumps(row, sort_keys=True, allow_nan=False) + "\n" for row in rows)
-    part = root / f"results.jsonl.{os.getpid()}.part"
+    part = root / f"{FILE}.{os.getpid()}.part"
     part.write_text(text, encoding="utf-8")
-    part.replace(root / "results.jsonl")
+    part.replace(root / FILE)
 
 
 def read(root: Path) -> Results:
     """Read the rows of a run folder or board; UsageError when there are none or a line is not a row."""
-    path = root / "results.jsonl"
+    path = root / FILE
     if not path.is_file():
-        raise UsageError(f"{root}: no results.jsonl here; is this the --out folder of a run?")
+        raise UsageError(f"{root}: no {FILE} here; is this the --out folder of a run?")
     found = Results({}, [], [], [], root)
     for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
         try:

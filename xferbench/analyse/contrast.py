@@ -1,5 +1,6 @@
 """The difference of two conditions on the same items, as one row of a finding."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,8 @@ from xferbench.analyse.uncertainty import Estimate, describe, marginal, two_leve
 from xferbench.results import Cell
 
 Matrix = NDArray[np.float64]
+Sides = tuple[Seeds, Seeds]
+"""The cells of two conditions, top and bottom, by seed."""
 
 
 def contrast(top: Seeds, bottom: Seeds, scores: Scores) -> dict[str, Any]:
@@ -26,8 +29,7 @@ def contrast(top: Seeds, bottom: Seeds, scores: Scores) -> dict[str, Any]:
     first, second = matrices(matched, scores)
     if first is None or second is None:
         return _marginal(matched)
-    unit = adjustment(first, second)
-    estimate = two_level(first - second, unit=unit)
+    estimate = two_level(first - second, unit=adjustment(first, second))
     value = float((first - second).mean())
     if estimate is None or estimate.se == 0:
         return empty("one item is too few for an interval" if estimate is None else "all differences are equal", value)
@@ -35,34 +37,78 @@ def contrast(top: Seeds, bottom: Seeds, scores: Scores) -> dict[str, Any]:
     return row(estimate, describe(estimate), bounded)
 
 
-def average(pairs: list[tuple[Seeds, Seeds]], scores: Scores) -> dict[str, Any]:
-    """Return the mean over several targets of top - bottom, as `contrast` does for one.
+def twice(first: Sides, second: Sides, scores: Scores) -> dict[str, Any]:
+    """Return the difference of two differences, (top - bottom) of `first` less that of `second`, as `contrast` does.
 
-    Each target has items of its own, so their variances add; the seeds are the same trainings on all targets, so theirs
-    is that of the mean over targets. Degrees of freedom are those of the target with fewest items.
+    Paired by item and by the seeds that both have, though the trainings behind a seed are not the same ones.
     """
-    matched = [common(top, bottom) for top, bottom in pairs]
-    value = float(np.mean([np.mean([a.value - b.value for a, b in one]) for one in matched])) if all(matched) else None
-    if value is None:
-        return empty("the conditions have no training seed in common on some target")
-    if len({tuple(a.seed if b.seed is None else b.seed for a, b in one) for one in matched}) > 1:
-        return empty("the targets were not measured with the same seeds", value)
-    known: list[Estimate] = []
-    by_seed = np.zeros(len(matched[0]))
-    for one in matched:
-        first, second = matrices(one, scores)
-        if first is None or second is None:
-            return empty("no items, so there is no interval", value)
-        part = two_level(first - second, unit=adjustment(first, second))
+    known = [{a.seed if b.seed is None else b.seed: (a, b) for a, b in common(*sides)} for sides in (first, second)]
+    shared = [seed for seed in known[0] if seed in known[1]]
+    if not shared:
+        return empty("the two differences have no training seed in common")
+    gaps: list[Matrix] = []
+    unit = 0.0
+    for one in known:
+        top, bottom = matrices([one[seed] for seed in shared], scores)
+        if top is None or bottom is None:
+            means = [float(np.mean([d[seed][0].value - d[seed][1].value for seed in shared])) for d in known]
+            return empty("no items, so there is no interval", means[0] - means[1])
+        gaps.append(top - bottom)
+        unit = max(unit, adjustment(top, bottom))
+    estimate = two_level(gaps[0] - gaps[1], unit=unit)
+    value = float((gaps[0] - gaps[1]).mean())
+    if estimate is None or estimate.se == 0:
+        return empty("one item is too few for an interval" if estimate is None else "all differences are equal", value)
+    return row(estimate, f"{describe(estimate)}; a difference of differences", False)
+
+
+def pooled(
+    targets: Sequence[Sequence[Sides]], scores: Scores, weights: Sequence[float] | None = None
+) -> dict[str, Any]:
+    """Return the mean of top - bottom over several targets, each with one or more pairs of sides, as `contrast` does.
+
+    The pairs on one target are averaged item by item, since they share its items; targets have items of their own, so
+    their variances add. Seed s of all trainings counts as one draw, so the variance between seeds is that of the mean
+    over everything: the claim is about these sources and targets. Degrees of freedom: the fewest. `weights`, one a
+    target, replace 1 / targets.
+    """
+    known = estimated(targets, scores, weights)
+    if isinstance(known, Estimate):
+        return row(known, f"{describe(known)}; mean over {len(targets)} targets", False)
+    return empty(*known)
+
+
+def estimated(
+    targets: Sequence[Sequence[Sides]], scores: Scores, weights: Sequence[float] | None = None
+) -> Estimate | tuple[str, float | None]:
+    """Return the estimate behind `pooled`, or why there is none and the bare value where there is one."""
+    matched = [[common(top, bottom) for top, bottom in sides] for sides in targets]
+    if not matched or not all(pairs for one in matched for pairs in one):
+        return "the conditions have no training seed in common on some target", None
+    share = list(weights) if weights is not None else [1 / len(matched)] * len(matched)
+    means = [np.mean([a.value - b.value for pairs in one for a, b in pairs]) for one in matched]
+    value = float(np.dot(share, means))
+    if len({tuple(a.seed if b.seed is None else b.seed for a, b in pairs) for one in matched for pairs in one}) > 1:
+        return "the targets were not measured with the same seeds", value
+    parts: list[Estimate] = []
+    by_seed = np.zeros(len(matched[0][0]))
+    for weight, one in zip(share, matched, strict=True):
+        rows = [matrices(pairs, scores) for pairs in one]
+        gaps = [(first, second) for first, second in rows if first is not None and second is not None]
+        if len(gaps) < len(rows):
+            return "no items, so there is no interval", value
+        mean = np.mean([first - second for first, second in gaps], axis=0)
+        part = two_level(mean, unit=max(adjustment(*gap) for gap in gaps) / len(gaps))
         if part is None:
-            return empty("one item is too few for an interval", value)
-        known.append(part)
-        by_seed += (first - second).mean(axis=1) / len(matched)
-    seeds, n = len(by_seed), min(part.n for part in known)
+            return "one item is too few for an interval", value
+        parts.append(part)
+        by_seed += weight * mean.mean(axis=1)
+    seeds = len(by_seed)
     between = float(by_seed.var(ddof=1)) / seeds if seeds > 1 else 0.0
-    within = sum(part.item_variance for part in known) / len(known) ** 2
-    estimate = Estimate(value, seeds, n, between, within, min(part.item_df for part in known))
-    return row(estimate, f"{describe(estimate)}; mean over {len(known)} targets", False)
+    within = sum(weight**2 * part.item_variance for weight, part in zip(share, parts, strict=True))
+    if between + within == 0:
+        return "all differences are equal", value
+    return Estimate(value, seeds, min(p.n for p in parts), between, within, min(p.item_df for p in parts))
 
 
 def matrices(matched: list[tuple[Cell, Cell]], scores: Scores) -> tuple[Matrix, Matrix] | tuple[None, None]:

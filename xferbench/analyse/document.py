@@ -10,7 +10,7 @@ from xferbench.analyse.methods import methods
 from xferbench.analyse.methods import text as compared
 from xferbench.analyse.schema import SCHEMA
 from xferbench.analyse.transfer import findings
-from xferbench.results import Results
+from xferbench.results import Cell, Results
 
 VERSION = 1
 MANY = 12
@@ -84,11 +84,11 @@ def _attribution(rows: list[dict[str, Any]], agreement: list[dict[str, Any]]) ->
     return "\n".join(lines)
 
 
-def draw(results: Results, found: dict[str, Any], path: Path) -> Path:
+def draw(found: dict[str, Any], path: Path) -> Path:
     """Draw the findings into `path` (png or svg) and return it."""
     from xferbench.analyse.figure import draw as picture
 
-    picture(found["findings"], results.cells, path)
+    picture(found["findings"], [Cell(**row) for row in found["cells"]], path)
     return path
 
 

@@ -34,7 +34,7 @@ def heatmap(results: Results, *, resamples: int = 10_000, seed: int = 0) -> list
     cells in both, the sources on which direct trains left out as in `agreement`. structure: see `structure`.
     """
     groups = pairs(results)
-    known = {(f["source"], f["target"], f["recipe"]): f for f in findings(results)}
+    known = {(f["source"], f["target"], f["recipe"]): f for f in findings(results, resamples=0)}
     found = []
     recipes = list(dict.fromkeys(pair.recipe for pair in groups))
     scorers: list[str | None] = list(dict.fromkeys(str(row["scorer"]) for row in results.attribution)) or [None]

@@ -1,47 +1,71 @@
-"""What `xferbench analyse` offers: each analysis reads a run's folder or a table from elsewhere, and answers alike."""
+"""What `xferbench analyse` offers: each analysis reads runs or a table from elsewhere, and answers alike."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from xferbench import results as rows
-from xferbench.analyse import agreement as agreements
 from xferbench.analyse import (
+    ablation,
+    agreement,
     changes,
     composition,
     contamination,
     document,
     drift,
     effects,
+    features,
     heatmap,
+    hypotheses,
     index,
+    judged,
+    matrix,
+    methods,
     mixture,
     order,
     outputs,
     similarity,
+    training,
     traits,
+    treatments,
     wide,
 )
-from xferbench.analyse import features as described
-from xferbench.analyse import judged as judgements
-from xferbench.analyse import methods as recipes
-from xferbench.analyse import training as trainings
-from xferbench.analyse import treatments as treated
 from xferbench.errors import UsageError
 from xferbench.results import Results
 
 
 @dataclass(frozen=True)
 class Source:
-    """What is analysed: the rows of a run, or a table; each can be had as the other."""
+    """What is analysed: the rows of a run, or a table; each can be had as the other. Or several runs."""
 
-    results: Results
-    table: wide.Wide
+    runs: Mapping[str, Results]
+    """Folder -> what was found there; one, unless a folder of runs was given."""
+    given: wide.Wide | None = None
     drop: float = order.DROP
     """A loss of so much (a fraction) is called a failure by `order`."""
     about: Path | None = None
     """A CSV that says of sources and targets what `side-effects` sorts them by."""
+
+    @property
+    def results(self) -> Results:
+        """The one run; UsageError when there are several."""
+        if len(self.runs) > 1:
+            raise UsageError(f"this analysis is of one run; give the folder of one: {', '.join(self.runs)}")
+        return next(iter(self.runs.values()))
+
+    @property
+    def table(self) -> wide.Wide:
+        """The table that was given, or the run laid out as one."""
+        return self.given or wide.of(self.results)
+
+    @property
+    def stored(self) -> Results:
+        """The one run, where more than rows may lie beside it; UsageError for a table."""
+        if self.results.root is None:
+            raise UsageError("a table holds no items and no logs of trainings: give the folder of a run")
+        return self.results
 
 
 @dataclass(frozen=True)
@@ -54,156 +78,62 @@ class Analysis:
 
 
 def read(path: Path, scale: str, items: Mapping[str, int]) -> Source:
-    """Read the folder of a run, or a wide CSV; UsageError when it is neither."""
+    """Read the folder of a run, a folder of such folders, or a wide CSV; UsageError when it is none of these."""
     if path.is_dir():
-        found = rows.read(path)
-        return Source(found, wide.of(found))
+        inside = {one.parent.name: one.parent for one in sorted(path.glob(f"*/{rows.FILE}"))}
+        several = inside if inside and not (path / rows.FILE).is_file() else {str(path): path}
+        return Source({name: rows.read(folder) for name, folder in several.items()})
     if not path.is_file():
         raise UsageError(f"{path} is neither the folder of a run nor a CSV table")
     table = wide.read(path, scale, items)
-    return Source(wide.results(table), table)
+    return Source({str(path): wide.results(table)}, table)
 
 
-def transfer(source: Source) -> Analysis:
-    """Gains, efficiency, labels: what `run` prints."""
-    found = document.document(source.results)
-    return Analysis(found, lambda: document.text(found), lambda path: document.draw(source.results, found, path))
+def _by(module: Any, find: Callable[[Source], Any]) -> Callable[[Source], Analysis]:
+    """An analysis whose module shows what `find` finds: text(found), draw(found, path)."""
+
+    def analyse(source: Source) -> Analysis:
+        found = find(source)
+        return Analysis(found, partial(module.text, found), partial(module.draw, found))
+
+    return analyse
 
 
-def agreement(source: Source) -> Analysis:
-    """Whether the scorers foretell the measured gains."""
-    found = agreements.agreement(source.results)
-    return Analysis(found, lambda: agreements.text(found), lambda path: agreements.draw(found, path))
-
-
-def leaks(source: Source) -> Analysis:
-    """Results on all, clean and dirty items: is a gain only that the test stands in the training text?"""
-    if source.results.root is None:
-        raise UsageError("a table holds no items: give the folder of a run")
-    found = contamination.contamination(source.results)
-    return Analysis(found, lambda: contamination.text(found), lambda path: contamination.draw(found, path))
-
-
-def orders(source: Source) -> Analysis:
-    """Order sensitivity, interference, mixing, strategies."""
-    found = order.order(source.results, source.drop)
-    return Analysis(found, lambda: order.text(found), lambda path: order.draw(found, path))
-
-
-def methods(source: Source) -> Analysis:
-    """Which recipe is better, condition by condition, on the same items and seeds."""
-    found = recipes.methods(source.results)
-    return Analysis(found, lambda: recipes.text(found), lambda path: recipes.draw(found, path))
-
-
-def indices(source: Source) -> Analysis:
-    """The Transferability Index, version 2."""
-    found = index.index(source.table)
-    return Analysis(found, lambda: index.text(found), lambda path: index.draw(found, path))
-
-
-def components(source: Source) -> Analysis:
-    """Latent traits: principal components beside what chance explains."""
-    found = traits.traits(source.table)
-    return Analysis(found, lambda: traits.text(found), lambda path: traits.draw(found, path))
-
-
-def compositions(source: Source) -> Analysis:
-    """Which sources the most influential examples come from, over all cuts."""
-    found = composition.composition(source.results)
-    return Analysis(found, lambda: composition.text(found), lambda path: composition.draw(found, path))
-
-
-def heatmaps(source: Source) -> Analysis:
-    """Predicted by the top examples beside measured by training, and whether the two agree."""
-    found = heatmap.heatmap(source.results)
-    return Analysis(found, lambda: heatmap.text(found), lambda path: heatmap.draw(found, path))
-
-
-def similarities(source: Source) -> Analysis:
-    """How alike sources and targets are, and whether that foretells transfer."""
-    found = similarity.similarity(source.results)
-    return Analysis(found, lambda: similarity.text(found), lambda path: similarity.draw(found, path))
-
-
-def features(source: Source) -> Analysis:
-    """Which items training helps: success of the trained over the base model by what is counted in an item."""
-    found = described.features(source.results)
-    return Analysis(found, lambda: described.text(found), lambda path: described.draw(found, path))
-
-
-def judge(source: Source) -> Analysis:
-    """Whether a language model as a judge agrees with exact match, and its calibration."""
-    found = judgements.judged(source.results)
-    return Analysis(found, lambda: judgements.text(found), lambda path: judgements.draw(found, path))
-
-
-def treatments(source: Source) -> Analysis:
-    """Treated sources (wrong labels, imbalance, fewer examples) against the same source as it is."""
-    found = treated.treatments(source.results)
-    return Analysis(found, lambda: treated.text(found), lambda path: treated.draw(found, path))
-
-
-def mix(source: Source) -> Analysis:
-    """The curve of a mixture over its shares, and what choosing by influence is worth."""
-    found = mixture.mixture(source.results)
-    return Analysis(found, lambda: mixture.text(found), lambda path: mixture.draw(found, path))
-
-
-def drifts(source: Source) -> Analysis:
-    """How far trainings moved the model, beside what they gained; `xferbench drift DIR` measures it."""
+def _measured(source: Source) -> dict[str, Any]:
     root = source.results.root
     measured = drift.read(root) if root is not None else []
     if not measured:
         raise UsageError(f"no drift was measured here: xferbench drift {root or 'DIR'} does it (it loads the models)")
-    found = drift.drift(source.results, measured)
-    return Analysis(found, lambda: drift.text(found), lambda path: drift.draw(found, path))
+    return drift.drift(source.results, measured)
 
 
-def errors(source: Source) -> Analysis:
-    """Which items came right and which went wrong, beside the baseline."""
-    found = changes.changes(source.results)
-    return Analysis(found, lambda: changes.text(found), lambda path: changes.draw(found, path))
-
-
-def answers(source: Source) -> Analysis:
-    """Lengths of the outputs, classes that they name, and inputs on which they err."""
+def _answers(source: Source) -> Analysis:
     found = outputs.outputs(source.results)
-    return Analysis(found, lambda: outputs.text(found), lambda path: outputs.draw(source.results, found, path))
-
-
-def side_effects(source: Source) -> Analysis:
-    """Gains by same or different domain and similar or different statistics."""
-    found = effects.effects(source.results, None if source.about is None else effects.read(source.about))
-    return Analysis(found, lambda: effects.text(found), lambda path: effects.draw(found, path))
-
-
-def training(source: Source) -> Analysis:
-    """Loss, reward and sampling ratios over the steps of every training."""
-    if source.results.root is None:
-        raise UsageError("a table holds no logs of trainings: give the folder of a run")
-    found = trainings.training(source.results)
-    return Analysis(found, lambda: trainings.text(found), lambda path: trainings.draw(found, path))
+    return Analysis(found, partial(outputs.text, found), partial(outputs.draw, source.results, found))
 
 
 ANALYSES: dict[str, Callable[[Source], Analysis]] = {
-    "agreement": agreement,
-    "composition": compositions,
-    "contamination": leaks,
-    "drift": drifts,
-    "errors": errors,
-    "features": features,
-    "heatmap": heatmaps,
-    "index": indices,
-    "judge": judge,
-    "mix": mix,
-    "methods": methods,
-    "order": orders,
-    "outputs": answers,
-    "side-effects": side_effects,
-    "similarity": similarities,
-    "training": training,
-    "traits": components,
-    "transfer": transfer,
-    "treatments": treatments,
+    "ablation": _by(ablation, lambda of: ablation.ablation(of.runs)),
+    "agreement": _by(agreement, lambda of: agreement.agreement(of.results)),
+    "composition": _by(composition, lambda of: composition.composition(of.results)),
+    "contamination": _by(contamination, lambda of: contamination.contamination(of.stored)),
+    "drift": _by(drift, _measured),
+    "errors": _by(changes, lambda of: changes.changes(of.results)),
+    "features": _by(features, lambda of: features.features(of.results)),
+    "heatmap": _by(heatmap, lambda of: heatmap.heatmap(of.results)),
+    "hypotheses": _by(hypotheses, lambda of: hypotheses.hypotheses(of.results)),
+    "index": _by(index, lambda of: index.index(of.table)),
+    "judge": _by(judged, lambda of: judged.judged(of.results)),
+    "matrix": _by(matrix, lambda of: matrix.matrix(of.results)),
+    "methods": _by(methods, lambda of: methods.methods(of.results)),
+    "mix": _by(mixture, lambda of: mixture.mixture(of.results)),
+    "order": _by(order, lambda of: order.order(of.results, of.drop)),
+    "outputs": _answers,
+    "side-effects": _by(effects, lambda of: effects.effects(of.results, of.about and effects.read(of.about))),
+    "similarity": _by(similarity, lambda of: similarity.similarity(of.results)),
+    "training": _by(training, lambda of: training.training(of.stored)),
+    "traits": _by(traits, lambda of: traits.traits(of.table)),
+    "transfer": _by(document, lambda of: document.document(of.results)),
+    "treatments": _by(treatments, lambda of: treatments.treatments(of.results)),
 }
+"""What is asked for by its name, and what finds the answer."""

@@ -97,15 +97,13 @@ def _better(row: Mapping[str, Any]) -> str:
 
 def draw(rows: Sequence[Mapping[str, Any]], path: Any) -> None:
     """Draw each difference with its interval, in points, one line a comparison; UsageError when there is none."""
-    from matplotlib.figure import Figure
-
+    from xferbench.analyse.figure import canvas, save
     from xferbench.errors import UsageError
 
     known = [row for row in rows if row["low"] is not None]
     if not known:
         raise UsageError("nothing to draw: no two recipes were compared with an interval")
-    figure = Figure(figsize=(8.5, 1.6 + 0.34 * len(known)), layout="constrained")
-    axes = figure.subplots()
+    figure, (axes,) = canvas(1, 1, (8.5, 1.6 + 0.34 * len(known)))
     axes.axvline(0, color="0.6", linewidth=1)
     for height, row in enumerate(reversed(known)):
         low, value, high = (100 * row[key] for key in ("low", "value", "high"))
@@ -115,5 +113,4 @@ def draw(rows: Sequence[Mapping[str, Any]], path: Any) -> None:
     names = [f"{r['condition']}: {r['recipe']} - {r['against']}  ({r['source']} → {r['target']})" for r in known]
     axes.set_yticks(range(len(known)), names[::-1], fontsize=9)
     axes.set_xlabel("difference in points, 95 % interval (filled: differs after Holm's correction)")
-    axes.spines[["top", "right"]].set_visible(False)
-    figure.savefig(path, dpi=150)
+    save(figure, path)

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from xferbench.analyse.contrast import average, contrast
+from xferbench.analyse.contrast import contrast, pooled
 from xferbench.analyse.figure import canvas, save
 from xferbench.analyse.pairing import Scores, Seeds, number
 from xferbench.analyse.table import grid, points
@@ -141,9 +141,9 @@ class _Ways:
             return []
         means = {way: float(np.mean([_mean(self.cells[way, self.own[d]]) for d in group])) for way in whole}
         best, worst = max(means, key=lambda way: means[way]), min(means, key=lambda way: means[way])
-        sides = [(self.cells[best, self.own[d]], self.cells[worst, self.own[d]]) for d in group]
+        sides = [[(self.cells[best, self.own[d]], self.cells[worst, self.own[d]])] for d in group]
         names = {"domains": list(group), "curriculum": best, "against": worst, "target": "mean", "orders": len(whole)}
-        return [{**names, **average(sides, self.scores)}]
+        return [{**names, **pooled(sides, self.scores)}]
 
     def _strategies(self, group: tuple[str, ...], together: list[str]) -> Rows:
         """Every way to learn a set of domains, on their own targets; none when fewer than two are complete."""
@@ -202,7 +202,7 @@ def _failures(found: Mapping[str, Rows], drop: float) -> Rows:
     keep = ("recipe", "curriculum", "against", "target", "value", "low", "high")
     rows: Rows = []
     for kind in ("interference", "initialising", "mixing", "spread"):
-        for row in found[kind]:
+        for row in (row for row in found[kind] if row["value"] is not None):
             lost = row["value"] if kind == "spread" else -row["value"]
             if lost >= drop - 1e-12:
                 end = row["low"] if kind == "spread" else None if row["high"] is None else -row["high"]
@@ -250,7 +250,7 @@ def _ends(row: Mapping[str, Any]) -> str:
 def draw(found: Mapping[str, Any], path: Path) -> None:
     """Draw all differences as dots around 0, with intervals where there are any."""
     colours = dict(zip(KINDS, ("#0072B2", "#D55E00", "#009E73", "#B0568C", "#000000"), strict=True))
-    rows = [(name, row) for name in colours for row in found[name]]
+    rows = [(name, row) for name in colours for row in found[name] if row["value"] is not None]
     if not rows:
         raise UsageError("there is nothing to draw: no two orders were measured")
     several = len({row["recipe"] for _, row in rows}) > 1

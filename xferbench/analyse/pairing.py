@@ -73,9 +73,9 @@ def _pick(condition: str, key: tuple[str, str, str], cells: Sequence[Cell], dono
 
 
 class Scores:
-    """The item scores of a run, read once each, in one order of items for each target."""
+    """The item scores of one run or several, read once each, in one order of items for each target."""
 
-    def __init__(self, results: Results) -> None:
+    def __init__(self, *results: Results) -> None:
         self._results = results
         self._order: dict[tuple[str, str], tuple[str, dict[tuple[str, str], int]]] = {}
         self._read: dict[str, NDArray[np.float64] | None] = {}
@@ -95,14 +95,17 @@ class Scores:
 
     def _one(self, cell: Cell) -> NDArray[np.float64] | None:
         if cell.step not in self._read:
-            try:
-                items = self._results.items(cell.step)
-            except FileNotFoundError:
-                items = {}
-            except (OSError, ValueError, KeyError, TypeError, EOFError) as error:
-                raise UsageError(f"{cell.target}: the items of step {cell.step} cannot be read: {error}") from None
+            items = next((found for one in self._results if (found := self._items(one, cell))), None)
             self._read[cell.step] = self._line_up(cell, items) if items else None
         return self._read[cell.step]
+
+    def _items(self, results: Results, cell: Cell) -> Mapping[tuple[str, str], float]:
+        try:
+            return results.items(cell.step)
+        except FileNotFoundError:
+            return {}
+        except (OSError, ValueError, KeyError, TypeError, EOFError) as error:
+            raise UsageError(f"{cell.target}: the items of step {cell.step} cannot be read: {error}") from None
 
     def _line_up(self, cell: Cell, items: Mapping[tuple[str, str], float]) -> NDArray[np.float64]:
         name = f"{cell.condition} {cell.curriculum}".strip()

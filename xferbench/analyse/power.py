@@ -1,8 +1,11 @@
 """What could have been seen: the smallest effect a design finds, and the items it takes to find a given one."""
 
+import dataclasses
 import math
 
 from scipy.special import ndtri
+
+from xferbench.analyse.uncertainty import Estimate
 
 
 def detectable(variance: float, n: int, alpha: float = 0.05, power: float = 0.8) -> float:
@@ -37,6 +40,33 @@ def items_needed(effect: float, variance: float, alpha: float = 0.05, power: flo
     if effect == 0 or variance < 0:
         raise ValueError(f"effect {effect}, variance {variance}")
     return max(1, math.ceil(_factor(alpha, power) ** 2 * variance / effect**2))
+
+
+def needed(estimate: Estimate, effect: float, seeds: int = 100, items: int = 1_000_000) -> dict[str, int | None]:
+    """Return {"seeds": with these items, "items": with these seeds} that would find `effect` with 80 % power.
+
+    The variances seen are taken as they are: that between seeds falls as 1 / seeds, that of the items as 1 / items
+    (`Estimate.mde` of the larger design). None where `seeds` or `items` would not do, and for seeds where one seed was
+    run, whose spread is not known.
+    """
+
+    def enough(many_seeds: int, many_items: int) -> bool:
+        larger = dataclasses.replace(
+            estimate, seeds=many_seeds, n=many_items, item_df=max(estimate.item_df, many_items - 1),
+            seed_variance=estimate.seed_variance * estimate.seeds / many_seeds,
+            item_variance=estimate.item_variance * estimate.n / many_items,
+        )  # fmt: skip
+        return larger.mde() <= effect
+
+    known = range(estimate.seeds, seeds + 1) if estimate.seeds > 1 else ()
+    least = next((many for many in known if enough(many, estimate.n)), None)
+    low, high = estimate.n - 1, items
+    if not enough(estimate.seeds, high):
+        return {"seeds": least, "items": None}
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if enough(estimate.seeds, middle) else (middle, high)
+    return {"seeds": least, "items": high}
 
 
 def _factor(alpha: float, power: float) -> float:

@@ -21,7 +21,7 @@ def text(findings: Sequence[Mapping[str, Any]]) -> str:
     """
     if not findings:
         return "no findings: no pair of a source and a target was measured"
-    short = _short(findings)
+    short = short_names(findings)
     rows = [_row(finding, short) for finding in findings]
     heads = ["source → target", *CONDITIONS, "gain [95 %]", "MDE", "label"]
     if len({finding["recipe"] for finding in findings}) > 1:
@@ -56,7 +56,7 @@ def _row(finding: Mapping[str, Any], short: Mapping[str, str]) -> list[str]:
     return [pair, *(points(finding[name]) for name in CONDITIONS), shown, points(gain["mde"]), finding["label"]]
 
 
-def _short(findings: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+def short_names(findings: Sequence[Mapping[str, Any]]) -> dict[str, str]:
     """Names without the prefix that all of them share (mini/math -> math); the notes give it back."""
     names = list(dict.fromkeys(finding[end] for finding in findings for end in ("source", "target")))
     prefixes = {name.partition("/")[0] for name in names if "/" in name}

@@ -33,14 +33,19 @@ def traits(
     similar component is at least this near (|cosine|; 1: the same). `gains`: subtract the row `base` first and leave
     out a row's own target (its cell is set to the mean of the column).
 
-    UsageError for fewer than 3 rows or 2 columns, a missing number, or a column that is the same in all rows.
+    Fewer than 3 rows or 2 columns, a missing number, or a column that is the same in all rows: no components, None
+    for what follows from them, and `reason`. UsageError for no components asked.
     """
-    values, rows = _values(table, gains)
-    if len(rows) < 3 or len(table.targets) < 2:
-        raise UsageError(f"a table of {len(rows)} x {len(table.targets)} is too small for components")
-    kept = min(components, len(table.targets), len(rows) - 1)
-    if kept < 1:
+    if components < 1:
         raise UsageError(f"{components} components are none")
+    try:
+        values, rows = _values(table, gains)
+        _standardise(values, table.targets)
+    except UsageError as error:
+        nothing = dict.fromkeys(("together", "together_by_chance", "p_together", "warning"))
+        size = {"rows": len(table.rows), "columns": len(table.targets), "gains": gains}
+        return {**size, "components": [], **nothing, "reason": str(error)}
+    kept = min(components, len(table.targets), len(rows) - 1)
     z = _standardise(values, table.targets)
     share, axes = _components(z)
     null = _shuffled(z, resamples, seed)
@@ -57,14 +62,18 @@ def traits(
         })  # fmt: skip
     sums = null[:, :kept].sum(axis=1)
     found |= {"together": number(share[:kept].sum()), "together_by_chance": number(sums.mean())}
-    found |= {"p_together": number(_p(sums, share[:kept].sum())), "warning": None}
+    found |= {"p_together": number(_p(sums, share[:kept].sum())), "warning": None, "reason": None}
     if len(rows) < 3 * kept:
         found["warning"] = f"{len(rows)} rows are few for {kept} components; have at least {3 * kept}"
     return found
 
 
 def _values(table: Wide, gains: bool) -> tuple[Array, list[str]]:
+    """The table, or the gains in it, and the names of its rows; UsageError where it has no components."""
     values = table.array()
+    trained = len(table.rows) - (BASE in table.rows and gains)
+    if trained < 3 or len(table.targets) < 2:
+        raise UsageError(f"a table of {trained} x {len(table.targets)} is too small for components")
     if not np.isfinite(values).all():
         i, j = np.argwhere(~np.isfinite(values))[0]
         raise UsageError(f"row {table.rows[i]!r} has no number for {table.targets[j]!r}: components need a full table")
@@ -129,6 +138,8 @@ def _stability(values: Array, axes: Array) -> Array:
 def text(found: Mapping[str, Any]) -> str:
     """The components side by side: shares of variance against chance, stability and loadings."""
     parts = found["components"]
+    if not parts:
+        return f"no components: {found['reason']}"
     rows = [["", *(f"PC{k}" for k in range(len(parts)))]]
     rows.append(["explained, %", *(f"{100 * c['explained']:.1f}" for c in parts)])
     rows.append(["by chance, %", *(f"{100 * c['by_chance']:.1f}" for c in parts)])
@@ -150,6 +161,8 @@ def text(found: Mapping[str, Any]) -> str:
 def draw(found: Mapping[str, Any], path: Path) -> None:
     """Draw explained variance against chance, the loadings, and the rows on the first two components."""
     parts = found["components"]
+    if not parts:
+        raise UsageError(f"there is nothing to draw: {found['reason']}")
     figure, (left, middle, right) = canvas(1, 3, (14.0, 4.8))
     places = range(len(parts))
     names = [f"PC{k}" for k in places]

@@ -38,13 +38,13 @@ def page(rules: Rules, rows: Sequence[Row], standings: Standings) -> str:
     text = environment.get_template("board.html").render(
         title=rules.title, about=paragraphs(rules.about), facts=counts(rows), notices=notices(rules),
         shared=prefix(rows), rules=RULES, reading=READING, footer=FOOTER,
-        style=style, style_hash=_hash(style), script=script, script_hash=_hash(script),
+        style=style, style_hash=csp_hash(style), script=script, script_hash=csp_hash(script),
         data=embedded(payload(rules, rows, standings)),
     )  # fmt: skip
     return text + "\n"
 
 
-def _hash(text: str) -> str:
+def csp_hash(text: str) -> str:
     """The source expression of an inline element: CSP level 3, sec. 2.3.1."""
     return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
 
