@@ -17,7 +17,7 @@ import click
 import pytest
 import yaml
 from click.testing import CliRunner
-from conftest import ROOT
+from conftest import ROOT, lightly
 from markdown_it import MarkdownIt
 
 from xferbench import catalog as catalogs
@@ -196,22 +196,13 @@ def shelf(tmp_path_factory, feather, world):
     folder = tmp_path_factory.mktemp("reader")
     for name in ("docs/studies", "leaderboards/published"):
         shutil.copytree(ROOT / name, folder / name)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.delenv("XFERBENCH_PLUGINS", raising=False)
-        for key, value in {**feather.env, **world.env, "FEATHER_SECONDS": "0"}.items():
-            if key not in ("PYTHONPATH", "XFERBENCH_PLUGINS"):
-                patch.setenv(key, value)
-        for place in (feather.folder, world.folder):
-            patch.syspath_prepend(str(place))
-        importlib.invalidate_caches()
+    asked = "run --suite feather --source f/d0 --target f/t1 --trainer quill --executor inline --jobs 1 --seeds 0,1"
+    rest = ["--conditions", "transfer,direct", "--curriculum", "f/d0>f/d1,f/d1>f/d0", "--scorer", ""]
+    with lightly(feather, world, "", FEATHER_SECONDS="0") as patch:
         patch.chdir(folder)
-        catalogs.load.cache_clear()
-        asked = "run --suite feather --source f/d0 --target f/t1 --trainer quill --executor inline --jobs 1"
-        rest = ["--curriculum", "f/d0>f/d1,f/d1>f/d0,f/d0+f/d1", "--scorer", ""]
         done = CliRunner().invoke(main, [*asked.split(), *rest])
         assert done.exit_code == 0, done.output
         yield folder
-    catalogs.load.cache_clear()
 
 
 def runs_for_real(line):
