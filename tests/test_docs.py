@@ -196,7 +196,7 @@ def shelf(tmp_path_factory, feather, world):
     folder = tmp_path_factory.mktemp("reader")
     for name in ("docs/studies", "leaderboards/published"):
         shutil.copytree(ROOT / name, folder / name)
-    asked = "run --suite feather --source f/d0 --target f/t1 --trainer quill --executor inline --jobs 1 --seeds 0,1"
+    asked = "run --suite feather --source f/d0 --target f/t1 --trainer quill --executor inline --jobs 1"
     rest = ["--conditions", "transfer,direct", "--curriculum", "f/d0>f/d1,f/d1>f/d0", "--scorer", ""]
     with lightly(feather, world, "", FEATHER_SECONDS="0") as patch:
         patch.chdir(folder)
