@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 from collections import Counter
+from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -128,19 +129,31 @@ def feather(tmp_path_factory):
     return SimpleNamespace(folder=folder, env=env)
 
 
+@contextmanager
+def lightly(feather, world, plugins, **env):
+    """Have the feather world inside this process, with `plugins` ("": all); for fixtures of any scope."""
+    from xferbench import catalog
+
+    values = {**feather.env, "TINY_MODEL": "none", "XFERBENCH_PLUGINS": plugins, **env}
+    with pytest.MonkeyPatch.context() as patch:
+        for key, value in values.items():
+            if key != "PYTHONPATH":
+                patch.setenv(key, value)
+        for folder in (feather.folder, world.folder):
+            patch.syspath_prepend(str(folder))
+        importlib.invalidate_caches()
+        catalog.load.cache_clear()
+        yield patch
+    catalog.load.cache_clear()
+    for name in ("feather", "tiny_world", "tiny_items"):
+        sys.modules.pop(name, None)
+
+
 @pytest.fixture
-def light(feather, world, monkeypatch, tmp_path):
+def light(feather, world, tmp_path):
     """Runs of the feather world in this very process: `light(out, seeds=...)` gives the results."""
     from xferbench import catalog, execute
     from xferbench.experiment import from_mapping
-
-    for key, value in {**feather.env, "FEATHER_LOG": str(tmp_path / "log"), "TINY_MODEL": "none"}.items():
-        if key != "PYTHONPATH":
-            monkeypatch.setenv(key, value)
-    for folder in (feather.folder, world.folder):
-        monkeypatch.syspath_prepend(str(folder))
-    importlib.invalidate_caches()
-    catalog.load.cache_clear()
 
     def go(out, **asked):
         values = {
@@ -157,10 +170,8 @@ def light(feather, world, monkeypatch, tmp_path):
         return execute.execute(plan, store, catalog.load())
 
     go.logged = tmp_path / "log"
-    yield go
-    catalog.load.cache_clear()
-    for name in ("feather", "tiny_world", "tiny_items"):
-        sys.modules.pop(name, None)
+    with lightly(feather, world, feather.env["XFERBENCH_PLUGINS"], FEATHER_LOG=str(go.logged)):
+        yield go
 
 
 def environment(env=None):

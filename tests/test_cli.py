@@ -296,13 +296,6 @@ def test_the_version_is_that_of_the_package(ask):
     assert ask("--version").stdout == f"xferbench {__version__}\n"
 
 
-@pytest.mark.parametrize("name", sorted(main.commands))
-def test_every_command_has_help_with_an_example(ask, name):
-    shown = ask(name, "--help")
-    assert shown.exit_code == 0
-    assert f"xferbench {name}" in shown.stdout
-
-
 def test_every_flag_is_also_a_variable_of_its_name(ask):
     assert json.loads(ask("list", "trainers", env={"XFERBENCH_LIST_JSON": "1"}).stdout)
 

@@ -136,7 +136,10 @@ def add(catalog: Catalog, plugin: Plugin, module: ModuleType | object) -> None:
     from xferbench import API_VERSION
 
     if api is not None and api != API_VERSION:
-        raise PluginError(f"made for plugin API {api}; this xferbench speaks {API_VERSION}")
+        raise PluginError(
+            f"made for plugin API {api}; this xferbench speaks {API_VERSION}: install a version of the plugin that was "
+            "made for it, or another xferbench"
+        )
     manager = pluggy.PluginManager("xferbench")
     manager.add_hookspecs(hookspecs)
     manager.register(module, plugin.name)

@@ -106,7 +106,7 @@ class Scale:
         adapter = model.checkpoint.adapter
         stuff = (Path(adapter) / "weights.bin").read_bytes() if adapter else b""
         found = hashlib.sha256(stuff + self.name.encode()).digest()
-        items = tuple(Item(str(n), str(n), float(byte % 2)) for n, byte in enumerate(found))
+        items = tuple(Item(str(n), f"{n:016x}", float(byte % 2)) for n, byte in enumerate(found))
         value = sum(item.score for item in items) / len(items)
         return Measurement("evenness", value, 0.1, len(items), items)
 
