@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 
 from xferbench import LmEvalTask, StepError, UsageError
-from xferbench.lmeval import heard
+from xferbench.lmeval.engine import heard
 
 
 class Engine:

@@ -178,7 +178,7 @@ def test_a_broken_task_is_named_with_the_cause(yaml, plain, text, said):
     assert "\n" not in str(caught.value)
 
 
-def test_a_task_file_that_is_not_there_is_named(plain, tmp_path):
+def test_a_task_file_that_is_not_there_isnamed(plain, tmp_path):
     with pytest.raises(PluginError, match=r"target x: no such task file .*absent\.yaml"):
         LmEvalTask("x", str(tmp_path / "absent.yaml")).measure(plain, 1)
 
@@ -311,12 +311,12 @@ def test_what_was_generated_has_a_length_and_a_class(plain, yaml):
 
 
 def test_classes_are_there_only_where_right_answers_are_few_and_come_again():
-    from xferbench.lmeval import _named
+    from xferbench.lmeval.classes import named
 
-    assert _named(["Yes ", "perhaps", "no"] * 2, ["yes", "no", "no"] * 2)[:3] == [
+    assert named(["Yes ", "perhaps", "no"] * 2, ["yes", "no", "no"] * 2)[:3] == [
         ("yes", "yes"),
         (None, "no"),
         ("no",) * 2,
     ]
-    assert _named(["1", "2"], ["1", "2"]) == [(None, None)] * 2
-    assert _named(["x"] * 6, ["y" * 40] * 6) == [(None, None)] * 6
+    assert named(["1", "2"], ["1", "2"]) == [(None, None)] * 2
+    assert named(["x"] * 6, ["y" * 40] * 6) == [(None, None)] * 6

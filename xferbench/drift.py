@@ -75,14 +75,15 @@ def drift(tuned: Model, base: Checkpoint | Model, queries: Sequence[Example], ho
 
     sides = _sides(tuned, base)
     asked = _prompts(tuned, queries, how)
-    states = []
-    for side in sides:
-        with side() as network:
-            states.append(hidden(network, [one.ids[: one.prompt] for one in asked], how.definition))
+    prompts = [one.ids[: one.prompt] for one in asked]
+    with sides[0]() as network:
+        before = hidden(network, prompts, how.definition)
+    with sides[1]() as network:
+        after = hidden(network, prompts, how.definition)
     said = asked if how.responses == "answers" else own(tuned, asked, how)
     said = [one for one in said if len(one.ids) > one.prompt]
     tokens = sum(len(one.ids) - one.prompt for one in said)
-    return {"prompts": len(asked), "tokens": tokens, "pca": pca.shift(*states, how.definition, how.seed),
+    return {"prompts": len(asked), "tokens": tokens, "pca": pca.shift(before, after, how.definition, how.seed),
             **along(tuned.tokenizer, sides, said)}  # fmt: skip
 
 

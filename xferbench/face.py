@@ -91,7 +91,7 @@ def ablate_command(
     catalog = load()
     if dry_run:
         for name, plan in ablating.plans(asked, *what, catalog, fingerprints(out)).items():
-            print(f"{name}:\n{dry(plan, Store(out), as_json)}")
+            print(f"{name}:\n{dry(plan, Store(out), as_json, catalog)}")
         return 0
     with _watching() as watch:
         runs = ablating.ablate(asked, *what, catalog, out, watch)

@@ -20,7 +20,7 @@ from xferbench import leakage
 from xferbench.catalog import Catalog
 from xferbench.catalog import load as load_catalog
 from xferbench.errors import UsageError
-from xferbench.lmeval import SCHEDULER
+from xferbench.lmeval.engine import SCHEDULER
 from xferbench.machine import machine
 from xferbench.progress import reporting
 from xferbench.steps import Attribute, Step, Train

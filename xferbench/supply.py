@@ -8,9 +8,9 @@ from xferbench import budget as budgets
 from xferbench import models
 from xferbench.catalog import Catalog
 from xferbench.curriculum import Curriculum
-from xferbench.draw import HALF, draw, fingerprint
+from xferbench.draw import draw, fingerprint
 from xferbench.steps import Data
-from xferbench.treatments import join, split
+from xferbench.treatments import HALF, join, split
 
 Stages = tuple[tuple[Data, ...], ...]
 """For each stage of a curriculum what it learns from; () for the baseline."""

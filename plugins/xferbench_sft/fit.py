@@ -55,7 +55,7 @@ def fit(
     state = trainer.state
     tokens = round(sum(len(one.ids) for one in encoded) * (state.epoch or 0))
     learnt = fmean(len(one.ids) - one.prompt - 1 for one in encoded)
-    last = spent(settings, model, state.global_step, tokens) | fate
+    last: dict[str, Any] = {**spent(settings, model, state.global_step, tokens), **fate}
     last |= {"answer_tokens": learnt, "seconds_before": clock.before}
     log(curve(state.log_history, clock.seconds), last, out)
     return made

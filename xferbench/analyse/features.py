@@ -107,12 +107,12 @@ def _levels(
         if len(a):
             least, most = (float(values[chosen].min()), float(values[chosen].max())) if low < high else (low, high)
             means = {"base": number(b.mean()), "trained": number(a.mean())}
-            ends = {}
+            bounds: dict[str, float | None] = {}
             for which, sum_ in (("base", b.sum()), ("trained", a.sum())):
                 low_, high_ = wilson(float(sum_), len(a)) if 0 <= sum_ <= len(a) else (None, None)
-                ends |= {f"{which}_low": number(low_), f"{which}_high": number(high_)}
+                bounds |= {f"{which}_low": number(low_), f"{which}_high": number(high_)}
             span = {"from": number(least), "to": number(most), "n": len(a)}
-            found.append({**span, **means, **ends, **_ratio(a, b, resamples, rng)})
+            found.append({**span, **means, **bounds, **_ratio(a, b, resamples, rng)})
     return found
 
 

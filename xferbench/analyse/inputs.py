@@ -59,7 +59,7 @@ def _row(one: Answers, name: str | None, masks: Mapping[str, Any], resamples: in
     return found
 
 
-def _gap(asked: Array, first: Any, second: Any, weights: Array) -> dict[str, Any]:
+def _gap(asked: Array, first: Any, second: Any, weights: Any) -> dict[str, Any]:
     """Differences of mean lengths after and before training, and the change; draw 0 is the sample itself."""
     after, before = (_mean(asked, a, weights) - _mean(asked, b, weights) for a, b in zip(first, second, strict=True))
     return {**_interval(after), "base": _interval(before), "change": _interval(after - before)}

@@ -129,7 +129,7 @@ ANALYSES: dict[str, Callable[[Source], Analysis]] = {
     "mix": _by(mixture, lambda of: mixture.mixture(of.results)),
     "order": _by(order, lambda of: order.order(of.results, of.drop)),
     "outputs": _answers,
-    "side-effects": _by(effects, lambda of: effects.effects(of.results, of.about and effects.read(of.about))),
+    "side-effects": _by(effects, lambda of: effects.effects(of.results, effects.read(of.about) if of.about else None)),
     "similarity": _by(similarity, lambda of: similarity.similarity(of.results)),
     "training": _by(training, lambda of: training.training(of.stored)),
     "traits": _by(traits, lambda of: traits.traits(of.table)),

@@ -1,4 +1,4 @@
-"""The one file that knows lm-eval: any of its tasks, ours or a stock one, as a target.
+"""The one package that knows lm-eval: any of its tasks, ours or a stock one, as a target.
 
 lm-eval is used as a library, with the facts of its version 0.4.13 in mind: its response cache is not keyed by the
 model (never used here), its index of tasks takes seconds (YAML files are loaded by path instead), it reseeds the
@@ -25,17 +25,11 @@ from typing import Any, ClassVar
 from xferbench.api import Checkpoint, Example, Item, Measurement, Output
 from xferbench.errors import DataError, PluginError, StepError, UsageError, XferbenchError, unknown
 from xferbench.hub import concerns_data, explain, inside
+from xferbench.lmeval.classes import first, named, picked
+from xferbench.lmeval.engine import requests, undisturbed, vllm, wrapped
 from xferbench.models import Model, context, tokenizer, tokens
 from xferbench.progress import report_progress
 
-SCHEDULER = (
-    *("RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "NODE_RANK", "GROUP_RANK", "MASTER_ADDR", "MASTER_PORT"),
-    *("SLURM_PROCID", "SLURM_LOCALID", "PMI_SIZE", "PMI_RANK", "MV2_COMM_WORLD_SIZE", "MV2_COMM_WORLD_RANK"),
-    *("OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_LOCAL_RANK"),
-)
-"""What launchers and schedulers set, by which lm-eval, accelerate and torch think that they are one of several."""
-CLASSES, LONGEST = 20, 30
-"""The most classes, and letters of one, that right answers in words are taken to be."""
 ALLOW = "--allow-code-execution (or HF_ALLOW_CODE_EVAL=1)"
 
 
@@ -109,7 +103,7 @@ class LmEvalTask:
         if self.runs_code and not code_allowed():
             raise UsageError(f"target {self.name} runs code that the model writes, in a sandbox: {ALLOW} allows it")
         task = self._build()
-        _requests(task, tokenizer, limit)
+        requests(task, tokenizer, limit)
         longest, over = 0, 0
         for request in task.instances:
             tokens = len(tokenizer(str(request.args[0]))["input_ids"])
@@ -157,9 +151,9 @@ class LmEvalTask:
         from lm_eval import simple_evaluate
 
         words = model.tokenizer if self.needs_model else tokenizer(model.checkpoint.base)
-        with _undisturbed():
+        with undisturbed():
             found = simple_evaluate(
-                model=_lm(model, self.batch_size) if self.needs_model else _engine(model.checkpoint),
+                model=wrapped(model, self.batch_size) if self.needs_model else vllm(model.checkpoint),
                 tasks=[task],
                 task_manager=_manager(),
                 limit=limit,
@@ -235,7 +229,7 @@ class LmEvalTask:
         path = self._path()
         if not path.is_file():
             raise PluginError(f"target {self.name}: no such task file {path}")
-        with _undisturbed(), inside():
+        with undisturbed(), inside():
             try:
                 tasks = _loaded(str(path), self.fingerprint())
             except Exception as error:
@@ -304,55 +298,20 @@ class LmEvalTask:
         rows = sorted((row for row in samples if row["filter"] == chosen), key=lambda row: row["doc_id"])
         asked = [len(tokenizer(str(row["arguments"][0][0]))["input_ids"]) for row in rows]
         if task.OUTPUT_TYPE == "multiple_choice":
-            picked = _picked(rows, task, metric)
-            return tuple(Output(n, None, *classes) for n, classes in zip(asked, picked, strict=True))
+            options = picked(rows, task, metric)
+            return tuple(Output(n, None, *classes) for n, classes in zip(asked, options, strict=True))
         if task.OUTPUT_TYPE != "generate_until":
             return tuple(map(Output, asked))
         written = [str(row["resps"][0][0]) for row in rows]
         if self.classes is not None:
-            named = [self.classes(row["doc"], text) for row, text in zip(rows, written, strict=True)]
+            classes: list[tuple[str | None, str | None]] = [
+                self.classes(row["doc"], text) for row, text in zip(rows, written, strict=True)
+            ]
         else:
-            answers, right = ([str(_first(row[key])) for row in rows] for key in ("filtered_resps", "target"))
-            named = _named(answers, right)
+            answers, right = ([str(first(row[key])) for row in rows] for key in ("filtered_resps", "target"))
+            classes = named(answers, right)
         lengths = [tokens(tokenizer, text) for text in written]
-        return tuple(Output(n, length, *classes) for n, length, classes in zip(asked, lengths, named, strict=True))
-
-
-def _first(value: Any) -> Any:
-    while isinstance(value, (list, tuple)) and value:
-        value = value[0]
-    return value
-
-
-def _picked(rows: list[dict[str, Any]], task: Any, metric: str) -> Iterator[tuple[str | None, str | None]]:
-    """The option of a multiple choice that the model found likeliest, and the right one, as the metric counts them.
-
-    Named by their text where all items have the same options, otherwise by their place: A, B, ...
-    """
-    options = [[str(choice) for choice in task.doc_to_choice(row["doc"])] for row in rows]
-    alike = all(one == options[0] for one in options)
-    for row, choices in zip(rows, options, strict=True):
-        weights = [len(choice) if metric == "acc_norm" else 1.0 for choice in choices]
-        likely = [float(found[0]) / weight for found, weight in zip(row["filtered_resps"], weights, strict=False)]
-        right = task.doc_to_target(row["doc"])
-        right = choices.index(right) if isinstance(right, str) and right in choices else right
-        names = [choice.strip() for choice in choices] if alike else [_letter(i) for i in range(len(choices))]
-        known = isinstance(right, int) and 0 <= right < len(names)
-        yield (names[likely.index(max(likely))], names[right]) if known else (None, None)
-
-
-def _letter(place: int) -> str:
-    return chr(ord("A") + place) if place < 26 else str(place + 1)
-
-
-def _named(written: list[str], right: list[str]) -> list[tuple[str | None, str | None]]:
-    """Classes of answers in words: where the right ones are few, short and come again, else there are none."""
-    plain = [text.strip() for text in right]
-    known = {text.casefold(): text for text in plain}
-    if len(known) > CLASSES or len(plain) < 3 * len(known) or max(map(len, known)) > LONGEST:
-        return [(None, None)] * len(right)
-    return [(known.get(text.strip().casefold()), known[truth.casefold()])
-            for text, truth in zip(written, plain, strict=True)]  # fmt: skip
+        return tuple(Output(n, length, *one) for n, length, one in zip(asked, lengths, classes, strict=True))
 
 
 @lru_cache(maxsize=1)
@@ -403,100 +362,3 @@ def _loaded(path: str, state: str) -> Mapping[str, Any]:
     """Load a task file with its data; `state` is the hash of all that decides on it."""
     found: Mapping[str, Any] = _manager().load([path])["tasks"]
     return found
-
-
-def _requests(task: Any, tokenizer: Any, limit: int | None) -> None:
-    chat = bool(getattr(tokenizer, "chat_template", None))
-
-    def render(turns: list[dict[str, str]], add_generation_prompt: bool = True) -> str:
-        return str(tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=add_generation_prompt))
-
-    with _undisturbed():
-        task.build_all_requests(
-            limit=limit,
-            rank=0,
-            world_size=1,
-            apply_chat_template=chat,
-            fewshot_as_multiturn=chat,
-            chat_template=render if chat else None,
-        )
-
-
-def _lm(model: Model, batch_size: int) -> Any:
-    """Wrap a loaded model for lm-eval; its own progress bars are replaced by report_progress."""
-    from lm_eval.models.huggingface import HFLM
-
-    class Wrapped(HFLM):
-        def loglikelihood(self, requests: Any, disable_tqdm: bool = True) -> Any:
-            return self._reported(super().loglikelihood, requests)
-
-        def generate_until(self, requests: Any, disable_tqdm: bool = True) -> Any:
-            return self._reported(super().generate_until, requests)
-
-        def _reported(self, answer: Any, requests: Any) -> Any:
-            report_progress(0, len(requests))
-            found = answer(requests, disable_tqdm=True)
-            report_progress(len(requests), len(requests))
-            return found
-
-    return Wrapped(
-        pretrained=model.network,
-        tokenizer=model.tokenizer,
-        batch_size=batch_size,
-        max_length=model.context,
-        backend="causal",
-    )
-
-
-def _engine(checkpoint: Checkpoint) -> Any:
-    """Start vLLM on a checkpoint, its adapter on top; StepError when the adapter changes nothing that it says."""
-    from lm_eval.models.vllm_causallms import VLLM
-
-    config = json.loads((Path(checkpoint.base) / "config.json").read_text(encoding="utf-8"))
-    more: dict[str, Any] = {}
-    if checkpoint.adapter is not None:
-        rank = json.loads((Path(checkpoint.adapter) / "adapter_config.json").read_text(encoding="utf-8"))["r"]
-        more = {"lora_local_path": checkpoint.adapter, "max_lora_rank": max(8, 1 << (rank - 1).bit_length())}
-    made = VLLM(pretrained=checkpoint.base, max_model_len=context(config), batch_size="auto", seed=0, **more)
-    heard(made)
-    return made
-
-
-def heard(engine: Any) -> None:
-    """Raise StepError when an engine answers with its adapter as without: it lost it (a known failure of vLLM)."""
-    from lm_eval.api.instance import Instance
-
-    if engine.lora_request is None:
-        return
-    asked = [
-        Instance("loglikelihood", {}, (text, " the"), n) for n, text in enumerate(("Question:", "Answer: 1", "It is"))
-    ]
-    tuned = engine.loglikelihood(asked, disable_tqdm=True)
-    adapter, engine.lora_request = engine.lora_request, None
-    try:
-        untuned = engine.loglikelihood(asked, disable_tqdm=True)
-    finally:
-        engine.lora_request = adapter
-    if tuned == untuned:
-        raise StepError("vllm answers with the adapter exactly as without: it was not loaded")
-
-
-@contextmanager
-def _undisturbed() -> Iterator[None]:
-    """Keep lm-eval from changing the process: its seeding, its logging, and a scheduler's variables that break it."""
-    import numpy
-    import torch
-
-    before = random.getstate(), numpy.random.get_state(), torch.get_rng_state()
-    away = {key: os.environ.pop(key) for key in SCHEDULER if key in os.environ}
-    logger = logging.getLogger("lm_eval")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        logger.setLevel(level)
-        os.environ.update(away)
-        random.setstate(before[0])
-        numpy.random.set_state(before[1])
-        torch.set_rng_state(before[2])
