@@ -8,27 +8,23 @@ global generators (ours are put back), and it returns nothing when LOCAL_RANK is
 import dataclasses
 import hashlib
 import json
-import logging
 import math
 import os
-import random
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, ClassVar
 
-from xferbench.api import Checkpoint, Example, Item, Measurement, Output
-from xferbench.errors import DataError, PluginError, StepError, UsageError, XferbenchError, unknown
+from xferbench.api import Example, Item, Measurement, Output
+from xferbench.errors import DataError, PluginError, UsageError, XferbenchError, unknown
 from xferbench.hub import concerns_data, explain, inside
 from xferbench.lmeval.classes import first, named, picked
 from xferbench.lmeval.engine import requests, undisturbed, vllm, wrapped
-from xferbench.models import Model, context, tokenizer, tokens
-from xferbench.progress import report_progress
+from xferbench.models import Model, tokenizer, tokens
 
 ALLOW = "--allow-code-execution (or HF_ALLOW_CODE_EVAL=1)"
 
