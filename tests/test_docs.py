@@ -25,6 +25,7 @@ from xferbench.cli import main
 from xferbench.curriculum import parse
 from xferbench.errors import UsageError
 from xferbench.experiment import from_mapping, spec
+from xferbench.treatments import split
 
 DOCS = ROOT / "docs"
 PAGES = sorted([*DOCS.rglob("*.md"), *(ROOT / f"{name}.md" for name in ("README", "CONTRIBUTING", "SECURITY"))])
@@ -131,7 +132,8 @@ def names_are_known(path, given):
     suite = catalog.entry("suite", wanted.suite).value
     domains = [*wanted.source, *(name for text in wanted.curriculum for name in parse(text).domains)]
     for kind, short, names in (("domain", suite.domains, domains), ("target", suite.targets, wanted.target)):
-        for name in names:
+        for text in names:
+            name = split(text)[0] if kind == "domain" else spec(text.removeprefix("judge:"))[0]
             if name not in OWN and not name.startswith("lmeval:"):
                 catalog.entry(kind, short.get(name, name))
     for kind, specs in (("trainer", [one for r in wanted.trainer for one in r.split(">")]), ("scorer", wanted.scorer)):

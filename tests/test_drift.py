@@ -248,7 +248,7 @@ def test_too_few_cells_or_settings_that_differ_have_a_reason():
     measured[1]["settings"] = {"prompts": 2}
     assert "different settings" in reading.drift(run_of({}), measured)["relation"][0]["reason"]
     with pytest.raises(UsageError, match="no drift was measured here"):
-        ANALYSES["drift"](Source(Results({}, [], [], []), None))
+        ANALYSES["drift"](Source({"": Results({}, [], [], [])}))
 
 
 def test_the_command_compares_an_adapter_with_its_base(inside, tuned, llama, tmp_path, capsys):

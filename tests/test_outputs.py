@@ -211,10 +211,10 @@ def test_options_compared_have_no_length_and_one_class_for_all_is_no_error(tmp_p
 def test_the_menu_has_both_and_draws_them(tmp_path):
     results, _ = laid(tmp_path)
     for what in ("errors", "outputs"):
-        analysis = ANALYSES[what](Source(results, None))
+        analysis = ANALYSES[what](Source({"": results}))
         assert "math → t" in analysis.text()
         analysis.draw(tmp_path / f"{what}.png")
         assert (tmp_path / f"{what}.png").stat().st_size > 10_000
     empty = Results({}, [], [], [])
-    assert "nothing was trained" in ANALYSES["errors"](Source(empty, None)).text()
-    assert "nothing was trained" in ANALYSES["outputs"](Source(empty, None)).text()
+    assert "nothing was trained" in ANALYSES["errors"](Source({"": empty})).text()
+    assert "nothing was trained" in ANALYSES["outputs"](Source({"": empty})).text()

@@ -179,7 +179,7 @@ def lm_evals_scores(hub, model, adapter, out):
 
 def test_four_kinds_of_target_score_item_by_item_as_lm_evals_own_command_line(hub, xferbench, tmp_path):
     model = knowing(tmp_path / "model")
-    asked = ("--source", "gsm8k", "--target", ",".join(FOUR), "--model", model, "--out", tmp_path / "runs", *SMALL)
+    asked = ("--source", "gsm8k", "--target", ",".join(FOUR), "--model", model, "--out", tmp_path / "runs", *SMALL[:-2])
     done = xferbench("run", *asked, "--hub", hub, "--allow-code-execution", "--json", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     cells = {(c["condition"], c["target"]): c for c in json.loads(done.stdout)["cells"]}

@@ -53,7 +53,7 @@ def nearest(name: str, known: Iterable[str]) -> str:
     tails = {k.rsplit("/", 1)[-1]: k for k in known}
     match = difflib.get_close_matches(name, [*known, *tails], n=1, cutoff=0.5)
     match = match or [k for k in known if k.startswith(name) or name.startswith(k)]
-    return f"; did you mean {tails.get(match[0], match[0])!r}?" if match else ""
+    return f"; did you mean {match[0] if match[0] in known else tails[match[0]]!r}?" if match else ""
 
 
 def unknown(kind: str, name: str, known: Iterable[str]) -> UsageError:
