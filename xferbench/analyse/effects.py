@@ -211,8 +211,8 @@ def draw(found: Mapping[str, Any], path: Path) -> None:
     for place, one in enumerate(found["corners"]):
         colour = "#0072B2" if one["domain"] == "same" else "#D55E00"
         gains = [100 * pair["gain"] for pair in one["pairs"]]
-        spread = np.linspace(-0.18, 0.18, len(gains)) if len(gains) > 1 else [0.0]
-        axis.plot(gains, place + np.asarray(spread), "o", color=colour, alpha=0.4, markersize=5)
+        spread = np.linspace(-0.18, 0.18, len(gains)) if len(gains) > 1 else np.zeros(len(gains))
+        axis.plot(gains, place + spread, "o", color=colour, alpha=0.4, markersize=5)
         if one["mean"] is not None:
             axis.plot(100 * one["mean"], place, "|", color="black", markersize=22, markeredgewidth=2.5)
         if one["low"] is not None:
