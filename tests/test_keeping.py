@@ -138,5 +138,24 @@ def test_a_scorer_without_any_finite_score_breaks_nothing(inside):
         rows = [
             {"scorer": "blind", "target": "t", "source": name, "step": pathlib.Path(folder) / name} for name in "ab"
         ]
-        _top_shares(Results({}, [], rows, []), Store())
+        _top_shares(Results({}, [], rows, []), Store(), {row["step"]: "" for row in rows})
     assert [row["top_share"] for row in rows] == [None, None]
+
+
+def test_sources_share_the_top_with_those_scored_after_the_same_training_only(tmp_path):
+    from xferbench.gather import _top_shares
+    from xferbench.results import Results
+
+    class Store:
+        def folder(self, step):
+            return tmp_path / step
+
+    rows = []
+    for source, recipe, scores in (("a", "sft", (5, 4, 3)), ("b", "sft", (2, 1)), ("a", "grpo", (9, 9, 9))):
+        step = f"{source}-{recipe}"
+        (tmp_path / step).mkdir()
+        with gzip.open(tmp_path / step / "scores.jsonl.gz", "wt") as file:
+            file.writelines(json.dumps({"id": str(n), "score": score}) + "\n" for n, score in enumerate(scores))
+        rows.append({"scorer": "cosine", "target": "t", "source": source, "step": step})
+    _top_shares(Results({}, [], rows, []), Store(), {row["step"]: row["step"][2:] for row in rows})
+    assert [row["top_share"] for row in rows] == [1, 0, None]  # of five examples the top fifth is one: a's

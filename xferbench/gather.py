@@ -1,6 +1,7 @@
 """From the store to rows: the cells of a plan, their items, what they cost, and the scores of training examples."""
 
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +53,7 @@ def gather(plan: Plan, store: Store, failed: dict[str, str], root: Path) -> Resu
     results.training = _logs(plan, store, root)
     results.contamination = leakage.rows(plan, store, root)
     results.subsets += _subsets(plan, store)
-    _top_shares(results, store)
+    _top_shares(results, store, {step.id: _learnt(step.train) for step in plan.attributions})
     results.steps += [_step(step, store.result(step)) for step in plan.steps if store.done(step)]
     results.run["notes"] += _fates(plan, store) + _unscored(results)
     results.not_done += [{"step": s.id, "title": s.title, "why": failed[s.id]} for s in plan.steps if s.id in failed]
@@ -195,11 +196,19 @@ def _cost(step: Evaluate, store: Store) -> dict[str, float | None]:
     return total
 
 
-def _top_shares(results: Results, store: Store, top: float = 0.2) -> None:
-    """For each scorer and target, the share of each source among the `top` share of all sources' examples (S0-3)."""
-    groups: dict[tuple[str, str], list[dict[str, Any]]] = {}
+def _learnt(train: Train | None) -> str:
+    """Name how a model was trained, whatever from: the trainers and their settings."""
+    return "" if train is None else f"{_learnt(train.start)}>{train.trainer}"
+
+
+def _top_shares(results: Results, store: Store, recipes: Mapping[str, str], top: float = 0.2) -> None:
+    """For each scorer and target, the share of each source among the `top` share of all sources' examples (S0-3).
+
+    `recipes` says of each attribution step what the model had been trained by: only scores at like models are compared.
+    """
+    groups: dict[tuple[str, str, str], list[dict[str, Any]]] = {}
     for row in results.attribution:
-        groups.setdefault((row["scorer"], row["target"]), []).append(row)
+        groups.setdefault((row["scorer"], row["target"], recipes[row["step"]]), []).append(row)
     for rows in groups.values():
         if len(rows) < 2:
             rows[0]["top_share"] = None
