@@ -101,9 +101,9 @@ def within(world, plugins=WORLD_PLUGINS):
                 patch.setenv(key, value)
         patch.syspath_prepend(str(world.folder))
         importlib.invalidate_caches()
-        catalog.load.cache_clear()
+        catalog.loaded.cache_clear()
         yield catalog.load()
-    catalog.load.cache_clear()
+    catalog.loaded.cache_clear()
     for name in ("tiny_world", "tiny_items"):
         sys.modules.pop(name, None)
 
@@ -142,9 +142,9 @@ def lightly(feather, world, plugins, **env):
         for folder in (feather.folder, world.folder):
             patch.syspath_prepend(str(folder))
         importlib.invalidate_caches()
-        catalog.load.cache_clear()
+        catalog.loaded.cache_clear()
         yield patch
-    catalog.load.cache_clear()
+    catalog.loaded.cache_clear()
     for name in ("feather", "tiny_world", "tiny_items"):
         sys.modules.pop(name, None)
 

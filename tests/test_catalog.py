@@ -48,11 +48,11 @@ def found(tmp_path, monkeypatch):
             install(tmp_path / name, f"some-{name}", (name, f"some_{name}"), files, version)
             monkeypatch.syspath_prepend(str(tmp_path / name))
         importlib.invalidate_caches()
-        catalog.load.cache_clear()
+        catalog.loaded.cache_clear()
         return catalog.load()
 
     yield load
-    catalog.load.cache_clear()
+    catalog.loaded.cache_clear()
     for name in laid:
         sys.modules.pop(name, None)
 
@@ -128,7 +128,7 @@ def test_strict_makes_a_broken_plugin_an_error(found, monkeypatch):
 
 
 def test_the_default_plugins_hold_the_contract():
-    catalog.load.cache_clear()
+    catalog.loaded.cache_clear()
     broken = [(one.name, one.broken) for one in catalog.load().plugins if one.package == "xferbench" and one.broken]
     assert not broken
 
@@ -211,7 +211,7 @@ def test_our_plugins_come_in_by_the_door_that_is_in_pyproject():
     import tomllib
 
     listed = tomllib.loads((Path(__file__).parent.parent / "pyproject.toml").read_text(encoding="utf-8"))
-    catalog.load.cache_clear()
+    catalog.loaded.cache_clear()
     ours = {one.name: one.module for one in catalog.load().plugins if one.package == "xferbench"}
     asked = listed["project"]["entry-points"]["xferbench"]
     assert {name: ours.get(name) for name in asked} == asked

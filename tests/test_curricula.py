@@ -169,7 +169,7 @@ def test_the_conditions_follow_the_budget_and_a_share_is_no_part_of_the_identity
 
 
 def test_wrong_names_are_refused_with_the_nearest(inside):
-    with pytest.raises(UsageError, match=r"unknown domain 'leters'; did you mean 'tiny/letters'\?"):
+    with pytest.raises(UsageError, match=r"unknown domain 'leters'; did you mean 'letters'\?"):
         planned(inside, curriculum="picks>leters")
     with pytest.raises(UsageError, match=r"unknown budget 'matched'; did you mean 'matched_steps'\?"):
         planned(inside, curriculum="picks", budget="matched")

@@ -181,7 +181,7 @@ def attribute(world, inside, monkeypatch, capsys, tmp_path):
 
     monkeypatch.setenv("XFERBENCH_PLUGINS", world.env["XFERBENCH_PLUGINS"] + ",gradients")
     monkeypatch.setattr(index, "SHARD", 8 * 4096 * 2)
-    catalog.load.cache_clear()
+    catalog.loaded.cache_clear()
 
     def run(target="quick", folder=tmp_path / "kept", dtype=None, top=4, plot=None, **flags):
         names = {"suite": "tiny", "source": "letters", "target": target, "train_limit": 20} | flags

@@ -26,7 +26,7 @@ def planned(inside, monkeypatch):
     from xferbench import catalog
 
     monkeypatch.setenv("XFERBENCH_PLUGINS", "tiny,sft,grpo,local,baselines,gradients")
-    catalog.load.cache_clear()
+    catalog.loaded.cache_clear()
     known = catalog.load()
     return lambda **more: make(from_mapping({**ASKED, **more}), known)
 

@@ -104,7 +104,7 @@ def _chosen(folder, catalog):
     [
         (("--p", "0,2"), "a share p lies from 0 to 1, not at 2"),
         (("--with", "letters"), "source names something twice"),
-        (("--with", "pics"), "unknown domain 'pics'; did you mean 'tiny/picks'?"),
+        (("--with", "pics"), "unknown domain 'pics'; did you mean 'picks'?"),
         (("--scorer", "cosin"), "unknown scorer 'cosin'"),
         (("--scorer", "random,vocabulary"), "mix takes one scorer"),
         (("--target", "quick,pick"), "mix takes one target"),

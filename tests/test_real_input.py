@@ -22,9 +22,9 @@ SMALL += ("--executor", "inline")
 @pytest.fixture
 def inside_hub(hub, monkeypatch):
     monkeypatch.chdir(hub)
-    catalog.load.cache_clear()
+    catalog.loaded.cache_clear()
     yield catalog.load()
-    catalog.load.cache_clear()
+    catalog.loaded.cache_clear()
 
 
 @pytest.fixture

@@ -104,10 +104,15 @@ class Catalog:
         return value(**typed) if isinstance(value, type) else dataclasses.replace(value, **typed)
 
 
-@lru_cache(maxsize=1)
 def load() -> Catalog:
     """Find and load all plugins: only those of XFERBENCH_PLUGINS, if set; none of XFERBENCH_DISABLE_PLUGINS."""
-    only, without = (_listed(f"XFERBENCH_{name}PLUGINS") for name in ("", "DISABLE_"))
+    only, without = (frozenset(_listed(f"XFERBENCH_{name}PLUGINS")) for name in ("", "DISABLE_"))
+    return loaded(only, without, os.environ.get("XFERBENCH_STRICT_PLUGINS") == "1")
+
+
+@lru_cache(maxsize=1)
+def loaded(only: frozenset[str], without: frozenset[str], strict: bool) -> Catalog:
+    """Load the plugins called `only` (none given: all) but not those `without`, once, as long as that stays the same."""
     found: dict[tuple[str, str], EntryPoint] = {}
     for point in entry_points(group="xferbench"):
         found.setdefault((point.name, point.value), point)
@@ -123,7 +128,7 @@ def load() -> Catalog:
             plugin.broken = _line(error)
         plugin.seconds = time.perf_counter() - started
         catalog.plugins.append(plugin)
-    if os.environ.get("XFERBENCH_STRICT_PLUGINS") == "1":
+    if strict:
         for plugin in catalog.plugins:
             if plugin.broken:
                 raise PluginError(f"plugin {plugin.name} ({plugin.label}): {plugin.broken}")
