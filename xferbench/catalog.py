@@ -112,7 +112,7 @@ def load() -> Catalog:
 
 @lru_cache(maxsize=1)
 def loaded(only: frozenset[str], without: frozenset[str], strict: bool) -> Catalog:
-    """Load the plugins called `only` (none given: all) but not those `without`, once, as long as that stays the same."""
+    """Load the plugins called `only` (none given: all) but not those `without`, once while that stays so."""
     found: dict[tuple[str, str], EntryPoint] = {}
     for point in entry_points(group="xferbench"):
         found.setdefault((point.name, point.value), point)
