@@ -91,11 +91,14 @@ def world(tmp_path_factory, llama):
 
 
 @contextlib.contextmanager
-def within(world, plugins=WORLD_PLUGINS):
-    """The world inside this process, with the plugins that are named ("": all); its catalog."""
+def within(world, plugins=WORLD_PLUGINS, patch=None):
+    """The world inside this process, with the plugins that are named ("": all); its catalog.
+
+    A test that changes the same variables by `monkeypatch` gives it as `patch`, so that one hand puts all of it back.
+    """
     from xferbench import catalog
 
-    with pytest.MonkeyPatch.context() as patch:
+    with contextlib.nullcontext(patch) if patch else pytest.MonkeyPatch.context() as patch:
         for key, value in {**world.env, "XFERBENCH_PLUGINS": plugins}.items():
             if key != "PYTHONPATH":
                 patch.setenv(key, value)
@@ -109,9 +112,9 @@ def within(world, plugins=WORLD_PLUGINS):
 
 
 @pytest.fixture
-def inside(world):
+def inside(world, monkeypatch):
     """The same world inside this process, for tests that call the harness as a library."""
-    with within(world) as catalog:
+    with within(world, patch=monkeypatch) as catalog:
         yield catalog
 
 
