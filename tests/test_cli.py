@@ -10,9 +10,8 @@ import pytest
 from click.testing import CliRunner
 from conftest import command, environment, install
 
-from xferbench import Domain, Example, UsageError, __version__
+from xferbench import __version__
 from xferbench.cli import main
-from xferbench.draw import draw
 
 RUN = ("run", "--suite", "tiny", "--source", "letters", "--target", "quick", "--trainer", "nudge", "--scorer", "random")
 HEAVY = {"torch", "transformers", "trl", "peft", "lm_eval", "datasets", "accelerate"}
@@ -157,6 +156,7 @@ def provide_domains():
     yield Domain("odd/empty", lambda: [])
     yield Domain("odd/raising", raising)
     yield Domain("odd/hub", hub)
+    yield Domain("odd/endless", lambda: (Example(str(i), "p", "a") for i in range(10**9)), stream=True)
 """
 
 
@@ -184,10 +184,11 @@ def test_a_domain_without_usable_data_gets_one_line(odd, xferbench, tmp_path, so
     assert not (tmp_path / "runs").exists()
 
 
-def test_an_endless_domain_asks_for_a_limit():
-    endless = Domain("odd/endless", lambda: iter(lambda: Example("a", "b", "c"), None), stream=True)
-    with pytest.raises(UsageError, match="domain odd/endless is an endless stream: say how many examples with --train"):
-        draw(endless, None)
+def test_an_endless_domain_asks_for_a_limit(odd, xferbench, tmp_path, llama):
+    other = shutil.copytree(llama, tmp_path / "other")  # the suite's limit is for the suite's own model
+    done = xferbench(*RUN, "--source", "odd/endless", "--model", other, env=odd, cwd=tmp_path)
+    assert done.returncode == 2
+    assert "domain odd/endless is an endless stream: say how many examples with --train-limit" in done.stderr
 
 
 def test_debug_shows_where(world, xferbench, tmp_path):

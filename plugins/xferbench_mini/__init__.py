@@ -17,7 +17,7 @@ __all__ = ["GRPO", "SFT", "TRAIN_LIMIT", "overlap", "queries", "taught"]
 SFT = {"learning_rate": 5e-3, "epochs": 1, "batch_size": 16, "rank": 16, "alpha": 32}
 """What direct training learns well with, without hurting the other domains much; no other values were compared."""
 GRPO = {"learning_rate": 5e-3, "steps": 16, "k": 8, "batch_size": 32, "max_completion": 40, "rank": 16, "alpha": 32}
-"""Lifts math in half a minute; docs/mini.md tells which values were compared."""
+"""Lifts math in under a minute; docs/mini.md tells which values were compared."""
 TRAIN_LIMIT = 500
 
 
