@@ -44,7 +44,7 @@ FLOORS = {
         "ready",
     ),
     4: ("catalog", "drift", "analyse", "index", "shelf", "upkeep"),
-    5: ("planned", "supply", "work", "listing", "status", "contract", "leaderboard", "fetch"),
+    5: ("able", "planned", "supply", "work", "listing", "status", "contract", "leaderboard", "fetch"),
     6: ("plan", "testing", "leakage", "doctor", "estimate", "report"),
     7: ("gather", "job"),
     8: ("schedule",),

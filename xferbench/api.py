@@ -93,7 +93,9 @@ class Trainer(Protocol):
 
     Class attributes that it may have: `needs_reward` (True: it learns from the domain's reward); `step_settings`, the
     names of fields that count optimiser steps (under a matched budget they are divided among the stages); `aside`, the
-    names of fields that change no weight, such as where a log goes (they are no part of a step's identity).
+    names of fields that change no weight, such as where a log goes (they are no part of a step's identity); `least`,
+    how many examples it takes at once. One with follow(before: Trainer) is asked in a recipe whether it can go on from
+    the trainer before it: UsageError where it cannot.
     It may foretell what one training leaves on the disk, in bytes: checkpoint_bytes(base: Path) -> int; and what it
     takes on so many examples, effort(examples: int) -> {steps: of the optimiser; sequences: learnt from, repeats
     counted; length: tokens of one at most; at_once: sequences in memory; generated: answers drawn; answer: tokens of
@@ -206,7 +208,8 @@ class Suite:
     domains: Mapping[str, str] = field(default_factory=dict)
     targets: Mapping[str, str] = field(default_factory=dict)
     trainers: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    """Settings of a trainer that differ from the trainer's own defaults: {"sft": {"learning_rate": 1e-3}}."""
+    """Settings of a trainer that differ from the trainer's own defaults: {"sft": {"learning_rate": 1e-3}}. What stands
+    under ">grpo" goes before those under "grpo" where grpo goes on from another trainer of a recipe, as in sft>grpo."""
     train_limit: int | None = None
     eval_limit: int | None = None
     summary: str = ""

@@ -245,7 +245,8 @@ def suite(name: str, catalog: Catalog, model: Any, folder: Path) -> Iterator[Che
             for full in short.values():
                 hold(full.startswith("lmeval:") or full in catalog.names(kind), f"nobody provides the {kind} {full}")
         for one, given in value.trainers.items():
-            catalog.make("trainer", one, given)
+            name = one.removeprefix(">")
+            catalog.make("trainer", name, {**value.trainers.get(name, {}), **given})
         return f"{len(value.domains)} domains, {len(value.targets)} targets"
 
     yield "all that it names exists", names

@@ -7,7 +7,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from xferbench import external, models
+from xferbench import able, external, models
 from xferbench.api import Suite
 from xferbench.catalog import JUDGE, Catalog
 from xferbench.curriculum import Curriculum, parse
@@ -172,7 +172,7 @@ class Planner:
     def _measured(
         self, condition: str, source: str, text: str, target: Named, label: str, trainers: tuple[Named, ...], on: Stages
     ) -> list[Planned]:
-        self.judgeable(on, trainers)
+        able.check(self.catalog, on, trainers, self.sketched)
         return [
             Planned(condition, label if on else "", source, text, seed, self.evaluate(on, trainers, seed, target))
             for seed in (self.asked.seeds if on else (None,))
@@ -205,18 +205,6 @@ class Planner:
             return None
         return self.supply.stages(parse(f"{source}>{direct}" if condition == "sequential" else f"{source}+{direct}"))
 
-    def judgeable(self, stages: Stages, trainers: tuple[Named, ...]) -> None:
-        """Refuse a trainer that learns from rewards on a domain that has none, or one that cannot judge here."""
-        domains = [data.domain for stage in stages for data in stage]
-        for trainer in trainers:
-            if getattr(self.catalog.make("trainer", trainer.name, trainer.settings), "needs_reward", False):
-                for domain in domains:
-                    reward = self.catalog.entry("domain", domain).value.reward
-                    if reward is None:
-                        raise UsageError(f"trainer {trainer.name} learns from rewards, and domain {domain} has none")
-                    if hasattr(reward, "check") and not self.sketched:
-                        reward.check()
-
     def _own(self, text: str) -> str | None:
         """What DIRECT trains on; a domain that is not installed is an error only where a condition needs it."""
         try:
@@ -243,7 +231,7 @@ class Planner:
             # Scorers look at what training on a source alone left, with the first seed.
             scored = stage == 0 and seed == self.asked.seeds[0] and self._is_source(data)
             share = self._share(data) if self.asked.budget == "additive" else 1 / len(stages)
-            for trainer in (*trainers[:-1], self._keeping(trainers[-1]) if scored else trainers[-1]):
+            for trainer in (*trainers[:-1], self.keeping(trainers[-1]) if scored else trainers[-1]):
                 assert seed is not None
                 step = Train(self.base, step, self._part(trainer, share), data, seed, _versions(TRAINING))
         return step
@@ -285,7 +273,7 @@ class Planner:
         }
         return "both" if len(kinds) > 1 else "rewards" if kinds.pop() else "answers"
 
-    def _keeping(self, trainer: Named) -> Named:
+    def keeping(self, trainer: Named) -> Named:
         """Return the trainer set to keep what the scorers read; what the user set already stays as it is."""
         settings = {**trainer.settings, **trainer.aside}
         for key, (scorer, value) in self.kept.items():
@@ -329,13 +317,24 @@ class Planner:
 
     def recipe(self, text: str) -> tuple[Named, ...]:
         """Read the trainers of a recipe."""
-        return tuple(self.named("trainer", part.strip()) for part in text.split(">"))
+        parts = [part.strip() for part in text.split(">")]
+        if not all(parts):
+            raise UsageError(f"recipe {text!r}: a trainer is missing beside >")
+        found = tuple(self.named("trainer", part, further=place > 0) for place, part in enumerate(parts))
+        able.in_turn(self.catalog, found)
+        return found
 
-    def named(self, kind: str, text: str) -> Named:
-        """Read a trainer or scorer with its settings, the suite's defaults among them."""
+    def named(self, kind: str, text: str, further: bool = False) -> Named:
+        """Read a trainer or scorer with its settings, the suite's defaults among them.
+
+        `further`: a trainer that goes on from another one of its recipe.
+        """
         name, settings = spec(text)
         self.catalog.entry(kind, name)
-        defaults = dict(self.suite.trainers.get(name, {})) if kind == "trainer" and self.own else {}
+        defaults: dict[str, Any] = {}
+        if kind == "trainer" and self.own:
+            suited = self.suite.trainers
+            defaults = {**suited.get(name, {}), **(suited.get(f">{name}", {}) if further else {})}
         return self._resolved(kind, name, {**defaults, **settings})
 
     def _resolved(self, kind: str, name: str, settings: Mapping[str, Any]) -> Named:

@@ -34,8 +34,8 @@ def mix(
 
     \b
     xferbench mix --source math --with science --target gpqa
-    xferbench mix --source math --with science --target gpqa --scorer less --trainer sft:save_optimizer=true
-    xferbench mix --source math --with science --target gpqa --p 0,0.2,...,1 --pool 1000 --slots 500
+    xferbench mix --source math --with science --target gpqa --scorer updates --p 0,0.2,...,1
+    xferbench mix --source math --with science --target gpqa --scorer less --pool 1000 --slots 500
     """
     from xferbench.face import mix_command
     from xferbench.mix import Mix, shares

@@ -1,12 +1,14 @@
 """Reinforcement learning from verifiable rewards by trl's GRPOTrainer, with LoRA by peft or of all weights."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from xferbench import Checkpoint, Example, Reward, UsageError, hookimpl
+from xferbench_sft.checks import check_ranges, check_shape
 from xferbench_sft.logs import check
 
 LOSSES = ("dapo", "grpo", "bnpo", "dr_grpo", "cispo", "sapo", "vespo")
@@ -24,6 +26,7 @@ POSITIVE = (
     "clip",
     "rank",
     "alpha",
+    "vllm_memory",
 )
 
 
@@ -87,15 +90,16 @@ class GRPO:
     """wandb, trackio, tensorboard, joined by |: where transformers sends the log as well."""
 
     def __post_init__(self) -> None:
-        for name in POSITIVE:
-            if getattr(self, name) <= 0:
-                raise UsageError(f"trainer grpo: {name} must be above 0, not {getattr(self, name)}")
-        for name in ("warmup", "dropout", "weight_decay"):
-            if not 0 <= getattr(self, name) < 1:
-                raise UsageError(f"trainer grpo: {name} must be from 0 to below 1, not {getattr(self, name)}")
-        if self.kl < 0 or self.top_p > 1:
-            wrong = f"kl must not be below 0, not {self.kl}" if self.kl < 0 else f"top_p is at most 1, not {self.top_p}"
-            raise UsageError(f"trainer grpo: {wrong}")
+        check_ranges(self, POSITIVE)
+        if not 0 <= self.kl < math.inf:
+            raise UsageError(f"trainer grpo: kl must not be below 0, not {self.kl}")
+        for name in ("top_p", "vllm_memory"):
+            if getattr(self, name) > 1:
+                raise UsageError(f"trainer grpo: {name} is at most 1, not {getattr(self, name)}")
+        if self.clip_high is not None and not 0 < self.clip_high < math.inf:
+            raise UsageError(f"trainer grpo: clip_high must be above 0 or none, not {self.clip_high}")
+        if self.vllm_mode not in ("colocate", "server"):
+            raise UsageError(f"trainer grpo: vllm_mode is colocate or server, not {self.vllm_mode}")
         if self.loss not in LOSSES:
             raise UsageError(f"trainer grpo: loss is one of {', '.join(LOSSES)}, not {self.loss}")
         self._groups()
@@ -115,6 +119,15 @@ class GRPO:
                 f"trainer grpo: batch_size {self.batch_size} cannot be split into accumulate={self.accumulate} "
                 "equal parts"
             )
+
+    @property
+    def least(self) -> int:
+        """Prompts that are asked at once."""
+        return self.batch_size // self.k * self.ahead
+
+    def follow(self, before: Any) -> None:
+        """Refuse another shape than that of the adapter which the trainer before leaves."""
+        check_shape(self, before)
 
     def checkpoint_bytes(self, base: Path) -> int:
         """Return how many bytes one training leaves on the disk."""

@@ -4,10 +4,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import torch
 from datasets import Dataset
 from trl import GRPOConfig, GRPOTrainer
 
-from xferbench import Checkpoint, DataError, Example, Model, Reward, encode
+from xferbench import Checkpoint, DataError, Example, Model, Reward, StepError, encode
 from xferbench_grpo.judge import Judge
 from xferbench_sft.logs import curve
 from xferbench_sft.network import begin, common, log, save, spent
@@ -22,6 +23,8 @@ def improve(
     settings: "GRPO", start: Checkpoint, examples: Sequence[Example], reward: Reward, out: Path, seed: int
 ) -> Checkpoint:
     """Train and save; return the new checkpoint (an adapter folder, or a folder with the whole model)."""
+    if settings.vllm and not torch.cuda.is_available():
+        raise StepError("trainer grpo: vllm=true needs CUDA, and no card is seen here: leave vllm out")
     model = begin(settings, start, seed)
     fitting = _fitting(settings, model, examples)
     stride = settings.iterations * settings.ahead
@@ -62,10 +65,9 @@ def _fitting(settings: "GRPO", model: Model, examples: Sequence[Example]) -> lis
     """Return the examples whose prompt leaves room for a whole completion; DataError when they fill no batch."""
     most = min(settings.max_length, model.context) - settings.max_completion
     fitting = [one for one in examples if encode(model.tokenizer, one).prompt <= most]
-    prompts = settings.batch_size // settings.k * settings.ahead
-    if len(fitting) < prompts:
+    if len(fitting) < settings.least:
         raise DataError(
-            f"grpo asks {prompts} prompts at once (batch_size {settings.batch_size} / k {settings.k}"
+            f"grpo asks {settings.least} prompts at once (batch_size {settings.batch_size} / k {settings.k}"
             f"{f' x ahead {settings.ahead}' if settings.ahead > 1 else ''}); of {len(examples)} examples "
             f"{len(fitting)} have a prompt of at most {most} tokens: lower batch_size, or give more examples"
         )

@@ -4,9 +4,10 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from xferbench import Checkpoint, Example, Reward, UsageError, hookimpl
+from xferbench_sft.checks import check_ranges, check_shape
 from xferbench_sft.logs import check
 
 POSITIVE = (
@@ -75,33 +76,31 @@ class SFT:
     """Keep a sketch, so many numbers long, of each example's share of each update: the scorer updates needs it."""
 
     def __post_init__(self) -> None:
-        for name in POSITIVE:
-            if getattr(self, name) <= 0:
-                raise UsageError(f"trainer sft: {name} must be above 0, not {getattr(self, name)}")
+        check_ranges(self, POSITIVE)
+        self._kept()
+        if self.policy not in ("given", "self"):
+            raise UsageError(f"trainer {self.name}: policy is given or self, not {self.policy}")
+        check(self.name, self.report_to)
+
+    def _kept(self) -> None:
         if self.max_steps is not None and self.max_steps < 1:
-            raise UsageError(f"trainer sft: max_steps must be above 0 or none, not {self.max_steps}")
+            raise UsageError(f"trainer {self.name}: max_steps must be above 0 or none, not {self.max_steps}")
         for name in ("save_checkpoints", "capture_updates"):
             if getattr(self, name) < 0:
-                raise UsageError(f"trainer sft: {name} must be 0 or more, not {getattr(self, name)}")
+                raise UsageError(f"trainer {self.name}: {name} must be 0 or more, not {getattr(self, name)}")
             if getattr(self, name) and not self.lora:
-                raise UsageError(f"trainer sft: {name} is for adapters; with lora=false it must be 0")
-        for name in ("warmup", "dropout", "weight_decay"):
-            if not 0 <= getattr(self, name) < 1:
-                raise UsageError(f"trainer sft: {name} must be from 0 to below 1, not {getattr(self, name)}")
+                raise UsageError(f"trainer {self.name}: {name} is for adapters; with lora=false it must be 0")
         if self.policy == "self" and self.capture_updates:
-            raise UsageError("trainer sft: capture_updates needs the examples' own answers, not policy=self")
-        if self.policy not in ("given", "self"):
-            raise UsageError(f"trainer sft: policy is given or self, not {self.policy}")
-        check(self.name, self.report_to)
-        if self.schedule not in ("cosine", "linear", "constant", "constant_with_warmup"):
-            raise UsageError(
-                f"trainer sft: schedule is cosine, linear, constant or constant_with_warmup, not {self.schedule}"
-            )
+            raise UsageError(f"trainer {self.name}: capture_updates needs the examples' own answers, not policy=self")
 
     @property
     def needs_reward(self) -> bool:
         """The model's own answers are kept or not by the domain's reward."""
         return self.policy == "self"
+
+    def follow(self, before: Any) -> None:
+        """Refuse another shape than that of the adapter which the trainer before leaves."""
+        check_shape(self, before)
 
     def checkpoint_bytes(self, base: Path) -> int:
         """Return how many bytes one training leaves on the disk."""
