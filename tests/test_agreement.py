@@ -204,3 +204,17 @@ def test_no_prediction_gives_nan(predicted):
         assert row["spearman"] is not None or row["reason"]
         if row["spearman"] is not None:
             assert row["low"] <= row["spearman"] <= row["high"]
+
+
+def test_each_recipe_is_held_against_the_scores_taken_after_its_own_training():
+    gains = np.arange(16.0).reshape(4, 4) / 40
+    results = rows(gains, gains, own=False)
+    other = rows(-gains, gains, own=False)
+    cells = [replace(one, recipe="grpo", step=f"g{one.step}") for one in other.cells if one.condition == "transfer"]
+    results.cells += cells
+    after = {"sft": results.attribution, "grpo": other.attribution}
+    results.attribution = [{**row, "recipe": name} for name, given in after.items() for row in given]
+    found = {row["recipe"]: row["spearman"] for row in agreement(results, resamples=50)}
+    assert found == {"sft": pytest.approx(1), "grpo": pytest.approx(-1)}
+    results.attribution = [{**row, "recipe": None} for row in after["sft"]]  # scored at the base model: of both
+    assert [row["spearman"] for row in agreement(results, resamples=50)] == [pytest.approx(1)] * 2

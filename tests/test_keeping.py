@@ -136,9 +136,10 @@ def test_a_scorer_without_any_finite_score_breaks_nothing(inside):
             with gzip.open(pathlib.Path(folder) / name / "scores.jsonl.gz", "wt") as file:
                 file.write('{"id": "x", "score": null}\n')
         rows = [
-            {"scorer": "blind", "target": "t", "source": name, "step": pathlib.Path(folder) / name} for name in "ab"
+            {"scorer": "blind", "target": "t", "source": name, "recipe": "sft", "step": pathlib.Path(folder) / name}
+            for name in "ab"
         ]
-        _top_shares(Results({}, [], rows, []), Store(), {row["step"]: "" for row in rows})
+        _top_shares(Results({}, [], rows, []), Store())
     assert [row["top_share"] for row in rows] == [None, None]
 
 
@@ -156,6 +157,34 @@ def test_sources_share_the_top_with_those_scored_after_the_same_training_only(tm
         (tmp_path / step).mkdir()
         with gzip.open(tmp_path / step / "scores.jsonl.gz", "wt") as file:
             file.writelines(json.dumps({"id": str(n), "score": score}) + "\n" for n, score in enumerate(scores))
-        rows.append({"scorer": "cosine", "target": "t", "source": source, "step": step})
-    _top_shares(Results({}, [], rows, []), Store(), {row["step"]: row["step"][2:] for row in rows})
+        rows.append({"scorer": "cosine", "target": "t", "source": source, "recipe": recipe, "step": step})
+    _top_shares(Results({}, [], rows, []), Store())
     assert [row["top_share"] for row in rows] == [1, 0, None]  # of five examples the top fifth is one: a's
+
+
+def test_a_scorers_row_says_the_recipe_that_it_was_scored_after(tmp_path):
+    from xferbench.results import Cell, Results, read, write
+
+    def step(name, kind, train=None, **more):
+        return {"id": name, "recipe": {"kind": kind, "train": train, **more}}
+
+    cells = [
+        Cell("transfer", "a", recipe, "a", "t", 0, "acc", 0.5, 0.1, 9, f"e-{recipe}")
+        for recipe in ("sft", "grpo", "sft:rank=16")
+    ]
+    steps = [
+        step("e-sft", "evaluate", "t1"), step("e-grpo", "evaluate", "t2"), step("e-sft:rank=16", "evaluate", "t1"),
+        step("at-t1", "attribute", "t1"), step("at-t2", "attribute", "t2"), step("at-t3", "attribute", "t3"),
+        step("at-base", "attribute"), step("t3", "train", trainer={"name": "adaptive"}),
+    ]  # fmt: skip
+    rows = [
+        {"scorer": "cosine", "source": "a", "target": "t", "mean": 0.1, "step": name}
+        for name in ("at-t1", "at-t2", "at-t3", "at-base", "gone")
+    ]
+    rows.append({**rows[0], "recipe": "said"})
+    write(tmp_path, Results({}, cells, rows, [], steps=steps))
+    found = [(row["step"], row.get("recipe", "no key")) for row in read(tmp_path).attribution]
+    assert found == [
+        ("at-t1", "sft"), ("at-t1", "sft:rank=16"), ("at-t2", "grpo"), ("at-t3", "adaptive"), ("at-base", None),
+        ("gone", "no key"), ("at-t1", "said"),
+    ]  # fmt: skip

@@ -114,6 +114,7 @@ def main(debug: bool) -> None:
     "--max-dirty", type=click.FloatRange(0, 1), metavar="SHARE",
     help="Refuse a domain that holds more than this share of a target's items.",
 )  # fmt: skip
+@click.option("--price", type=click.FloatRange(0), metavar="DOLLARS", help="Of an hour of the machine, for `cost`.")
 @click.option("--hub", type=click.Path(path_type=Path), help=HUB)
 @click.option("--allow-code-execution", is_flag=True, help="Run code that a model writes, in a sandbox.")
 @click.option("--dry-run", is_flag=True, help="Show the steps, and what those to do will take; do nothing.")

@@ -1,6 +1,7 @@
 """An experiment: what is asked, from flags or a YAML file, as one frozen value. An unknown key is refused."""
 
 import dataclasses
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -60,6 +61,8 @@ class Experiment:
     """What the models are for: research or commercial; data whose licence forbids it are refused."""
     max_dirty: float | None = None
     """Refuse to train on a domain that holds more than this share of a target's items; None: only report it."""
+    price: float | None = None
+    """Dollars that an hour of the machine costs; None: no row tells dollars."""
     step_timeout: int | None = None
     """Seconds that a step may take before it is begun again, once; None: as long as it likes."""
 
@@ -80,6 +83,9 @@ def from_mapping(values: Mapping[str, Any], where: str = "experiment") -> Experi
     for name in ("train_limit", "eval_limit", "query_limit", "jobs", "lds", "step_timeout"):
         if name in known and (not isinstance(known[name], int) or isinstance(known[name], bool) or known[name] < 1):
             raise UsageError(f"{where}: {name} takes a whole number above 0, not {known[name]!r}")
+    price = known.get("price", 0)
+    if isinstance(price, bool) or not isinstance(price, int | float) or not 0 <= price < math.inf:
+        raise UsageError(f"{where}: price takes dollars an hour, not {price!r}")
     most = known.get("max_dirty", 0)
     if isinstance(most, bool) or not isinstance(most, int | float) or not 0 <= most <= 1:
         raise UsageError(f"{where}: max_dirty takes a share from 0 to 1, not {most!r}")

@@ -62,6 +62,7 @@ class Results:
     run: dict[str, Any]
     cells: list[Cell]
     attribution: list[dict[str, Any]]
+    """scorer, source, target, recipe (None: scored at the base model, so of every recipe), mean, n, step, ..."""
     not_done: list[dict[str, Any]]
     root: Path | None = None
     subsets: list[dict[str, Any]] = field(default_factory=list)
@@ -186,4 +187,26 @@ def read(root: Path) -> Results:
                 raise ValueError(f"kind {kind!r}")
         except (ValueError, KeyError, TypeError) as error:
             raise UsageError(f"{path}:{number}: not a row of results: {error}") from None
+    found.attribution = under_recipes(found)
     return found
+
+
+def under_recipes(found: Results) -> list[dict[str, Any]]:
+    """Return the scorers' rows, each with the recipe of the training that it was scored after; None: the base model.
+
+    A row that says so, or whose step is not known, is left as it is. Else its step and the cells say it: recipes that share a training (sft,
+    and sft with a default typed out) have a row each. Where no cell measured the training, its trainer's name is said.
+    """
+    steps = {row["id"]: row["recipe"] for row in found.steps}
+    labels: dict[str, dict[str, None]] = {}
+    for cell in found.cells:
+        labels.setdefault(steps.get(cell.step, {}).get("train") or "", {})[cell.recipe] = None
+    rows = []
+    for row in found.attribution:
+        if "recipe" in row or row["step"] not in steps:
+            rows.append(row)
+            continue
+        at = steps[row["step"]]["train"]
+        known = {None: None} if at is None else labels.get(at) or {steps[at]["trainer"]["name"]: None}
+        rows += [{**row, "recipe": label} for label in known]
+    return rows

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from xferbench.analyse.figure import canvas, dots, save
 from xferbench.analyse.lds import lds
+from xferbench.analyse.multiplicity import holm
 from xferbench.analyse.pairing import Pair, number, pairs
 from xferbench.analyse.qap import qap
 from xferbench.analyse.rank import (
@@ -29,7 +30,7 @@ FEWEST = 4
 COLOURS, MARKERS = ("#0072B2", "#D55E00", "#009E73", "#B0568C", "#E69F00", "#767676"), "osD^vX"
 NUMBERS = (
     "spearman", "low", "high", "kendall", "kendall_low", "kendall_high", "cluster_low", "cluster_high",
-    "kendall_cluster_low", "kendall_cluster_high", "p_qap", "p_floor", "top1", "top1_chance", "regret1",
+    "kendall_cluster_low", "kendall_cluster_high", "p_qap", "p_holm", "p_floor", "top1", "top1_chance", "regret1",
     "regret1_chance", "regret3", "ndcg",
 )  # fmt: skip
 
@@ -37,13 +38,13 @@ NUMBERS = (
 def agreement(results: Results, *, resamples: int = 10_000, seed: int = 0) -> list[dict[str, Any]]:
     """Return one row for each scorer and recipe: rank agreement of predicted and measured gain, ready for JSON.
 
-    Predicted: the mean score of a source toward a target; measured: mean transfer - baseline (a fraction). Cells whose
+    Predicted: the mean score of a source toward a target, after training by the recipe (or at the base model); measured: mean transfer - baseline (a fraction). Cells whose
     source is what direct trains on are left out. spearman with its Bonett-Wright interval (low, high; cells taken as
     independent) and the percentile interval of a bootstrap over sources (cluster_low, cluster_high); kendall likewise
     (Fieller's interval; kendall_cluster_*); p_qap: see `qap`.
     top1: share of targets whose best source was named; regret1, regret3: what trusting the best 1 or 3 costs, mean over
     targets; *_chance: what a random order scores. lds, lds_low, lds_high: the linear datamodeling score (see `lds`),
-    where random halves of a source were trained on. Undefined numbers are None, beside a reason.
+    where random halves of a source were trained on. p_holm: p_qap after Holm's correction over all rows. Undefined numbers are None, beside a reason.
     """
     rows = []
     groups = pairs(results)
@@ -54,6 +55,9 @@ def agreement(results: Results, *, resamples: int = 10_000, seed: int = 0) -> li
             halves, points = lds(results, scorer, recipe, resamples=min(resamples, 2000), seed=seed)
             found = _compare(*table, resamples, seed)
             rows.append({"scorer": scorer, "recipe": recipe, **found, **halves, "lds_points": points})
+    tested = [row for row in rows if row["p_qap"] is not None]
+    for row, p in zip(tested, holm([row["p_qap"] for row in tested]), strict=True):
+        row["p_holm"] = number(p)
     return rows
 
 
@@ -65,7 +69,8 @@ def _table(results: Results, groups: list[Pair], scorer: str) -> tuple[list[str]
     measured = predicted.copy()
     scores: dict[tuple[str, str], list[float]] = {}
     for row in results.attribution:
-        if row["scorer"] == scorer and row.get("mean") is not None:
+        fits = row["scorer"] == scorer and row.get("recipe") in (None, *(pair.recipe for pair in groups))
+        if fits and row.get("mean") is not None:
             scores.setdefault((row["source"], row["target"]), []).append(float(row["mean"]))
     own: dict[str, str] = {}
     for pair in groups:
@@ -168,20 +173,23 @@ def text(found: Sequence[Mapping[str, Any]]) -> str:
     """The scorers side by side, best first: what each foretells, and what choosing by it costs (points)."""
     if not found:
         return "no scorer was run"
-    heads = ["scorer", "recipe", "cells", "Spearman", "95 %", "QAP p", "Kendall", "top-1", "regret@1", "NDCG"]
+    heads = ["scorer", "recipe", "cells", "Spearman", "95 %", "QAP p", "p (Holm)"]
+    heads += ["Kendall", "top-1", "regret@1", "NDCG"]
     rows, notes = [], []
     for row in sorted(found, key=lambda row: (2.0 if row["spearman"] is None else -row["spearman"], row["scorer"])):
         ends = "." if row["low"] is None else f"[{row['low']:+.2f}, {row['high']:+.2f}]"
-        shown = [_shown(row[name], form) for name, form in (("p_qap", ".3f"), ("kendall", "+.2f"), ("top1", ".0%"))]
+        forms = (("p_qap", ".3f"), ("p_holm", ".3f"), ("kendall", "+.2f"), ("top1", ".0%"))
+        shown = [_shown(row[name], form) for name, form in forms]
         cost = None if row["regret1"] is None else 100 * row["regret1"]
         shown += [_shown(cost, ".1f"), _shown(row["ndcg"], ".2f")]
         rows.append([row["scorer"], row["recipe"], str(row["cells"]), _shown(row["spearman"], "+.2f"), ends, *shown])
         if row["reason"]:
             notes.append(f"{row['scorer']}: {row['reason']}.")
-    lines = [grid([heads, *rows], ["left"] * 2 + ["right"] * 8), ""]
+    lines = [grid([heads, *rows], ["left"] * 2 + ["right"] * 9), ""]
     lines.append(
         "Rank correlation of predicted and measured gain; 95 %: as if cells were independent; QAP p: labels permuted;"
     )
+    lines.append("p (Holm): the same, corrected for every row of the table;")
     lines.append("top-1: targets whose best source was named; regret@1: points lost by training on the source named.")
     chance = [row for row in found if row["top1_chance"] is not None]
     if chance:

@@ -45,7 +45,7 @@ def heatmap(results: Results, *, resamples: int = 10_000, seed: int = 0) -> list
         score, own = _measured(mine, sources, targets)
         measured = scaled(score)
         for scorer in scorers:
-            parts = _parts(results, scorer, sources, targets)
+            parts = _parts(results, scorer, recipe, sources, targets)
             row: dict[str, Any] = {
                 "scorer": scorer, "recipe": recipe, "sources": sources, "targets": targets,
                 "predicted": _plain(parts, sources, targets), "measured": _plain(measured, sources, targets),
@@ -80,10 +80,11 @@ def scaled(score: Matrix) -> Matrix:
     return found
 
 
-def _parts(results: Results, scorer: str | None, sources: list[str], targets: list[str]) -> Matrix:
+def _parts(results: Results, scorer: str | None, recipe: str, sources: list[str], targets: list[str]) -> Matrix:
     found = np.full((len(targets), len(sources)), np.nan)
     for row in results.attribution:
-        if row["scorer"] == scorer and row.get("top_share") is not None and row["source"] in sources:
+        fits = row["scorer"] == scorer and row.get("recipe") in (None, recipe) and row["source"] in sources
+        if fits and row.get("top_share") is not None:
             name = _asked(row["target"], targets)
             if name is not None:
                 found[targets.index(name), sources.index(row["source"])] = row["top_share"]

@@ -1,7 +1,7 @@
 """Four hypotheses about transfer as tests, each with a verdict by a rule that anyone can check.
 
     H1  a source helps more than a placebo of it: transfer - placebo > 0
-    H2  transfer goes with similarity: rank correlation of a score of source and target with the measured gain > 0
+    H2  transfer goes with similarity: rank correlation of a similarity of source and target with the measured gain > 0
     H3  learning from rewards transfers more than learning from answers: the difference of their transfers > 0
     H4  the source first, then the target's own domain, beats that domain alone: sequential - direct > 0
 
@@ -32,7 +32,7 @@ from xferbench.results import Results
 
 CLAIMS = {
     "H1": "the source helps more than a placebo of it",
-    "H2": "the score of similarity goes with the gain",
+    "H2": "the similarity of source and target goes with the gain",
     "H3": "learning from rewards transfers more than learning from answers",
     "H4": "the source first, then the target's own domain, beats that domain alone",
 }
@@ -41,7 +41,7 @@ MARGIN, RHO = 0.03, 0.3
 NAMED = ("math", "code")
 """The pair that H1 was stated for; known by the last part of the names."""
 VERDICTS = {"supported": "#0072B2", "contradicted": "#D55E00", "undecided": "#767676"}
-KEYS = ("value", "low", "high", "p", "mde", "method", "reason")
+NO_SCORER = "no scorer that compares texts was run (vocabulary, style, structure, embedding)"
 
 
 def hypotheses(
@@ -67,7 +67,9 @@ def hypotheses(
     for recipe, group in by_recipe.items():
         found.append(_condition("H1", recipe, group, "transfer", "placebo", scores, margin))
         found.append(_condition("H4", recipe, group, "sequential", "direct", scores, margin))
-    found += _similarity(agreement(results) if agreed is None else agreed)
+    alike = {row["scorer"] for row in results.attribution if row.get("similarity")}
+    agreed = agreement(results) if agreed is None else agreed
+    found += _similarity([row for row in agreed if row["scorer"] in alike])
     found += _rewards(results, by_recipe, scores, margin)
     _judge(found, {"fraction": margin, "rank correlation": rho})
     return sorted(found, key=lambda row: row["id"])
@@ -144,7 +146,7 @@ def _rewards(
 
 
 def _similarity(agreed: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """H2: each scorer's agreement with the measured gains."""
+    """H2: the agreement of each scorer that compares texts with the measured gains."""
     rows = []
     names = {"id": "H2", "claim": CLAIMS["H2"], "unit": "rank correlation", "needed": None}
     for one in agreed:
@@ -155,8 +157,7 @@ def _similarity(agreed: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
         rows.append({**names, "recipe": one["recipe"], "scope": one["scorer"], "n": one["cells"], "seeds": None,
                      **row, "method": method if row["value"] is not None else "none", "pairs": []})  # fmt: skip
     if not rows:
-        rows.append({**names, "recipe": "", "scope": None, "n": 0, "seeds": None, **empty("no scorer was run"),
-                     "pairs": []})  # fmt: skip
+        rows.append({**names, "recipe": "", "scope": None, "n": 0, "seeds": None, **empty(NO_SCORER), "pairs": []})  # fmt: skip
     return rows
 
 

@@ -15,7 +15,6 @@ from scipy.special import ndtri
 
 from xferbench.analyse.agreement import agreement
 from xferbench.analyse.figure import canvas, save
-from xferbench.analyse.multiplicity import holm
 from xferbench.analyse.pairing import number
 from xferbench.analyse.table import grid
 from xferbench.errors import UsageError
@@ -23,7 +22,7 @@ from xferbench.results import Results
 
 MODERATE = 0.3
 """A rank correlation below it is called no better than small (Cohen 1988)."""
-TESTED = ("spearman", "low", "high", "cluster_low", "cluster_high", "p_qap", "p_floor", "cells", "reason", "points")
+TESTED = ("spearman", "low", "high", "cluster_low", "cluster_high", "p_qap", "p_holm", "p_floor", "cells", "reason", "points")
 NONE = "no scorer that compares texts was run: add some with --scorer vocabulary,embedding,style,structure"
 
 
@@ -44,10 +43,6 @@ def similarity(results: Results, *, resamples: int = 10_000, seed: int = 0) -> d
     for row in agreement(alike, resamples=resamples, seed=seed):
         found = {"scorer": row["scorer"], "compares": kinds[row["scorer"]], "recipe": row["recipe"]}
         tests.append({**found, **{name: row[name] for name in TESTED}, "mdr": number(detectable(row["cells"]))})
-    known = [row for row in tests if row["p_qap"] is not None]
-    for row, p in zip(known, holm([row["p_qap"] for row in known]), strict=True):
-        row["p_holm"] = number(p)
-    tests = [{**row, "p_holm": row.get("p_holm")} for row in tests]
     return {
         "matrices": [_matrix(results, scorer, kind) for scorer, kind in kinds.items()],
         "tests": [row | dict(zip(("verdict", "why"), verdict(row), strict=True)) for row in tests],

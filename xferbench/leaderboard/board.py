@@ -119,5 +119,5 @@ def results(entries: Iterable[Entry]) -> Results:
                 found.cells.append(cell)
             seen.add(key)
         for row in entry.attribution:
-            found.attribution.append({**plain(row), "source": entry.source, "target": entry.target})
+            found.attribution.append({**plain(row), "source": entry.source, "target": entry.target, "recipe": entry.recipe})
     return found
