@@ -45,7 +45,7 @@ def test_a_condition_that_wins_is_supported_and_its_numbers_are_those_of_the_ite
     assert h1["scope"] == "a → b"
     assert h1["p_holm"] == pytest.approx(2 * h1["p"])
     assert by(found, "H3")["reason"].startswith("no recipe that learns from rewards")
-    assert by(found, "H2")["reason"] .startswith("no scorer that compares texts was run")
+    assert by(found, "H2")["reason"].startswith("no scorer that compares texts was run")
     json.dumps(found, allow_nan=False)
 
 
@@ -202,6 +202,29 @@ def test_held_out_items_of_what_was_learnt_against_other_domains():
     assert row["gap"]["value"] == pytest.approx(row["own"]["value"] - row["elsewhere"]["value"])
     seeds = gain["a"].mean(axis=1) - (gain["b"].mean(axis=1) + gain["c"].mean(axis=1)) / 2
     assert row["gap"]["low"] < seeds.mean() < row["gap"]["high"]
+
+
+def test_what_scorers_foretell_at_each_size_is_what_agreement_finds_there(tmp_path):
+    runs = {}
+    for n, sign in ((64, -1), (256, 1)):
+        made, rows = Made(n, n=30, own_domains={}, model={"name": "m", "fingerprint": "m"}), []
+        for j, target in enumerate("xy"):
+            made.add("baseline", "", target, 0.2)
+            for i, source in enumerate("abc"):
+                made.add("transfer", source, target, 0.3 + 0.1 * i, source=source, examples=n)
+                mean = sign * i + 0.01 * j
+                rows.append({"scorer": "cosine", "source": source, "target": target, "mean": mean, "step": "", "n": 3})
+        runs[str(n)] = made.results(rows)
+    (row,) = ablation.ablation(runs)["influence"]
+    assert (row["scorer"], row["recipe"], row["model"]) == ("cosine", "sft", "m")
+    for point, results in zip(row["points"], runs.values(), strict=True):
+        (expected,) = agreement.agreement(results, resamples=1000)
+        assert point == {**point, **{key: expected[key] for key in ablation.FORETOLD}}
+        assert point["spearman"] is not None
+    assert [point["examples"] for point in row["points"]] == [64, 256]
+    assert row["points"][0]["spearman"] < 0 < row["points"][1]["spearman"]
+    assert "cosine" in ablation.text(ablation.ablation(runs)).partition("Influence")[2]
+    ablation.draw(ablation.ablation(runs), tmp_path / "a.png")
 
 
 def test_wordings_of_the_same_items_are_told_from_other_items():

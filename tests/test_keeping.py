@@ -188,3 +188,34 @@ def test_a_scorers_row_says_the_recipe_that_it_was_scored_after(tmp_path):
         ("at-t1", "sft"), ("at-t1", "sft:rank=16"), ("at-t2", "grpo"), ("at-t3", "adaptive"), ("at-base", None),
         ("gone", "no key"), ("at-t1", "said"),
     ]  # fmt: skip
+
+
+def test_a_training_is_measured_on_its_way_at_the_checkpoints_that_it_keeps(planned, tmp_path):
+    from xferbench import Checkpoint, catalog, execute, load
+    from xferbench.analyse import training
+    from xferbench.results import read
+    from xferbench.store import Store
+
+    asked = {"seeds": "0", "conditions": "transfer", "target": "pick", "scorer": "", "executor": "inline"}
+    short = "sft:max_steps=5,batch_size=4,rank=2,learning_rate=1e-2"
+    plan = planned(**asked, eval_points=3, trainer=short)
+    assert [cell.step.part for cell in plan.along] == [1, 2]
+    assert planned(**asked, trainer=short).cells[0].step.id == plan.cells[0].step.id, "the baseline is the same step"
+    with pytest.raises(UsageError, match="eval_points reads what a trainer keeps by the setting save_checkpoints"):
+        planned(**asked, eval_points=3, trainer="grpo")
+    results = execute.execute(plan, Store(tmp_path), catalog.load())
+    assert not results.not_done
+    found = [(row["at"], row["of"], row["condition"], row["seed"]) for row in read(tmp_path).points]
+    assert found == [(2, 5, "transfer", 0), (3, 5, "transfer", 0)]
+    train = plan.along[0].step.train
+    adapter = tmp_path / "steps" / train.id / "adapter" / "checkpoints" / "2"
+    target = catalog.load().entry("target", "tiny/pick").value
+    again = target.measure(load(Checkpoint(train.base.folder, str(adapter))), None)
+    row = results.points[0]
+    assert (row["value"], row["n"]) == (again.value, again.n)
+    assert {(i.id, i.prompt): i.score for i in again.items} == results.items(row["step"])
+    (curve,) = [one for one in training.training(results)["curves"] if one.get("unit") == "fraction"]
+    ends = [next(c.value for c in results.cells if c.condition == name) for name in ("baseline", "transfer")]
+    assert curve["mean"]["x"] == [0, 2, 3, 5]
+    assert curve["mean"]["y"] == pytest.approx([ends[0], *(one["value"] for one in results.points), ends[1]])
+    assert all(low <= y <= high for low, y, high in zip(*(curve["mean"][k] for k in ("low", "y", "high")), strict=True))

@@ -49,7 +49,7 @@ FLOORS = {
     7: ("gather", "job"),
     8: ("schedule",),
     9: ("execute",),
-    10: ("mix", "ablate", "outcome", "lookup", "describe"),
+    10: ("mix", "ablate", "outcome", "lookup", "describe", "alike"),
     11: ("face", "compare", "plugins"),
     12: ("commands", "studies"),
     13: ("cli",),

@@ -89,6 +89,7 @@ def main(debug: bool) -> None:
 @click.option("--seeds", metavar="N[,...]", help="One training run for each (default: 0,1,2).")
 @click.option("--train-limit", type=click.IntRange(1), help="Examples drawn from each domain.")
 @click.option("--eval-limit", type=click.IntRange(1), help="The first items of each target only (smoke tests).")
+@click.option("--eval-points", type=click.IntRange(2), help="Measure each training at so many points on its way.")
 @click.option(
     "--query-limit", type=click.IntRange(1), help="Questions of the target that scorers aim at (default: 64)."
 )
@@ -232,7 +233,7 @@ def gc(directory: Path, yes: bool) -> None:
 
 
 @main.command()
-@click.argument("what")
+@click.argument("what", metavar="WHAT[:SETTING=VALUE,...]")
 @click.argument("source", metavar="DIR_OR_TABLE.csv", type=click.Path(path_type=Path))
 @click.option("--json", is_flag=True, help="Print as JSON.")
 @click.option("--plot", type=click.Path(path_type=Path), help="Draw into FILE.png or FILE.svg.")
@@ -240,7 +241,7 @@ def gc(directory: Path, yes: bool) -> None:
 @click.option("--n", multiple=True, metavar="TARGET=ITEMS", help="Items of a target of a table.")
 @click.option("--grammar", metavar="PIPELINE", help="features: a spaCy pipeline that counts grammar as well.")
 @click.option("--drop", default=5.0, show_default=True, metavar="POINTS", help="order: a loss that is a failure.")
-@click.option("--about", type=click.Path(path_type=Path), help="side-effects: CSV with name, domain, statistics.")
+@click.option("--about", type=click.Path(path_type=Path), help="CSV of names: side-effects, moderators.")
 def analyse(
     what: str, source: Path, json: bool, plot: Path | None, scale: str, n: tuple[str, ...], drop: float,
     about: Path | None,
@@ -252,6 +253,7 @@ def analyse(
     xferbench analyse transfer runs
     xferbench analyse order table.csv --json
     xferbench analyse hypotheses runs --plot hypotheses.png
+    xferbench analyse index:source=math,version=v1 table.csv
     xferbench analyse ablation runs/ablation
     xferbench analyse training runs --plot curves.png
     """

@@ -47,6 +47,8 @@ class Experiment:
     """Examples drawn from each domain; None: as the suite says, or all."""
     eval_limit: int | None = None
     """The first items of each target; None: all. For smoke tests only."""
+    eval_points: int | None = None
+    """Points on the way of each training, evenly spread, at which it is measured, the end among them; None: the end."""
     query_limit: int = 64
     """Questions of the target that scorers aim at."""
     score_at: str = "transfer"
@@ -80,7 +82,7 @@ def from_mapping(values: Mapping[str, Any], where: str = "experiment") -> Experi
             raise UsageError(f"{where}: unknown key {key!r}{nearest(name, FIELDS)} (known: {', '.join(FIELDS)})")
         if value is not None:
             known[name] = _listed(where, name, value) if name in LISTS else value
-    for name in ("train_limit", "eval_limit", "query_limit", "jobs", "lds", "step_timeout"):
+    for name in ("train_limit", "eval_limit", "eval_points", "query_limit", "jobs", "lds", "step_timeout"):
         if name in known and (not isinstance(known[name], int) or isinstance(known[name], bool) or known[name] < 1):
             raise UsageError(f"{where}: {name} takes a whole number above 0, not {known[name]!r}")
     price = known.get("price", 0)

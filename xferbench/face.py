@@ -13,6 +13,7 @@ from xferbench import ablate as ablating
 from xferbench import estimate
 from xferbench import experiment as experiments
 from xferbench import mix as mixing
+from xferbench import results as rows
 from xferbench.catalog import Catalog, load
 from xferbench.errors import DataError, ModelError, UsageError, unknown
 from xferbench.execute import Progress, Watch, ask, execute, fingerprints
@@ -219,19 +220,28 @@ def analyse_command(
     """Do `xferbench analyse`."""
     from xferbench.analyse import menu
 
+    what, settings = experiments.spec(what)
     if what not in menu.ANALYSES:
         raise unknown("analysis", what, menu.ANALYSES)
+    for key in settings:
+        if key not in menu.SETTINGS.get(what, ()):
+            raise unknown(f"setting of the analysis {what}", key, menu.SETTINGS.get(what, ()))
     if what == "features" and source.is_dir():
         from xferbench.describe import describe
 
         describe(source, grammar)
+    if what == "similarity" and (source / rows.FILE).is_file():
+        from xferbench.alike import alike
+
+        alike(source)
     sizes = {}
     for count in counts:
         target, equals, n = count.rpartition("=")
         if not equals or not n.isdigit() or int(n) < 1:
             raise UsageError(f"--n takes TARGET=ITEMS, not {count!r}")
         sizes[target] = int(n)
-    analysis = menu.ANALYSES[what](dataclasses.replace(menu.read(source, scale, sizes), drop=drop / 100, about=about))
+    read = dataclasses.replace(menu.read(source, scale, sizes), drop=drop / 100, about=about, settings=settings)
+    analysis = menu.ANALYSES[what](read)
     if plot is not None:
         analysis.draw(plot)
     print(json.dumps(analysis.found, indent=1, allow_nan=False) if as_json else analysis.text())

@@ -20,7 +20,7 @@ def gather(plan: Plan, store: Store, failed: dict[str, str], root: Path) -> Resu
         if not store.done(cell.step):
             continue
         found = store.result(cell.step)
-        train = cell.step.train
+        train, unknown = cell.step.train, {"tokens": None, "flops": None}
         _beside(store, root, cell.step.id, "items")
         if (store.folder(cell.step) / "outputs.jsonl.gz").is_file():
             _beside(store, root, cell.step.id, "outputs")
@@ -33,7 +33,7 @@ def gather(plan: Plan, store: Store, failed: dict[str, str], root: Path) -> Resu
                 target=cell.target,
                 seed=cell.seed,
                 step=cell.step.id,
-                cost=_cost(cell.step, store, plan.experiment.price) | ({"tokens": None, "flops": None} if cell.source and not train else {}),
+                cost=_cost(cell.step, store, plan.experiment.price) | (unknown if cell.source and not train else {}),
                 **{key: found[key] for key in ("metric", "value", "stderr", "n")},
             )
         )
@@ -49,6 +49,7 @@ def gather(plan: Plan, store: Store, failed: dict[str, str], root: Path) -> Resu
             if row["mean"] is None:
                 row["reason"] = "no example has a finite score"
             results.attribution.append(row)
+    results.points = _points(plan, store, root)
     results.training = _logs(plan, store, root)
     results.contamination = leakage.rows(plan, store, root)
     results.subsets += _subsets(plan, store)
@@ -58,6 +59,19 @@ def gather(plan: Plan, store: Store, failed: dict[str, str], root: Path) -> Resu
     results.run["notes"] += _fates(plan, store) + _unscored(results)
     results.not_done += [{"step": s.id, "title": s.title, "why": failed[s.id]} for s in plan.steps if s.id in failed]
     return results
+
+
+def _points(plan: Plan, store: Store, root: Path) -> list[dict[str, Any]]:
+    """The cells that were measured on the way of their trainings, and their items."""
+    rows = []
+    for cell in plan.along:
+        if store.done(cell.step) and cell.step.train is not None:
+            found = store.result(cell.step)
+            _beside(store, root, cell.step.id, "items")
+            named = {key: getattr(cell, key) for key in ("condition", "recipe", "source", "target", "seed")}
+            values = {key: found[key] for key in ("at", "of", "metric", "value", "stderr", "n")}
+            rows.append({**named, "curriculum": cell.step.train.curriculum, **values, "step": cell.step.id})
+    return rows
 
 
 def _beside(store: Store, root: Path, step: str, kind: str) -> None:
@@ -119,6 +133,7 @@ def _about(plan: Plan, store: Store) -> dict[str, Any]:
         "price": asked.price,
         "own_domains": dict(plan.own_domains),
         "learns": dict(plan.learns),
+        "groups": dict(plan.groups),
         "store": str(store.root),
         "notes": list(plan.notes),
     }

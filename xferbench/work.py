@@ -100,6 +100,9 @@ def _within(path: str | None, folder: Path) -> str | None:
 def _evaluate(step: Evaluate, store: Store, catalog: Catalog, folder: Path) -> dict[str, Any]:
     target = _target(step.target, catalog)
     where = checkpoint(step.train, step.base.folder, store)
+    at: dict[str, int] = {}
+    if step.part is not None:
+        where, at = along(where, step)
     if step.train is None:
         where = Checkpoint(step.base.folder, step.base.adapter)
     if getattr(target, "needs_model", True):
@@ -115,7 +118,21 @@ def _evaluate(step: Evaluate, store: Store, catalog: Catalog, folder: Path) -> d
         both = zip(found.items, found.outputs, strict=True)
         write_items(folder / "outputs.jsonl.gz", ({"id": i.id, "prompt": i.prompt, **asdict(o)} for i, o in both))
     values = {key: getattr(found, key) for key in ("metric", "value", "stderr", "n")}
-    return {**values, "cost": {"seconds": round(time.perf_counter() - began, 3)}}
+    return {**values, **at, "cost": {"seconds": round(time.perf_counter() - began, 3)}}
+
+
+def along(end: Checkpoint, step: Evaluate) -> tuple[Checkpoint, dict[str, int]]:
+    """Return the checkpoint that a training kept at a part of its way, and {"at": its step, "of": all of them}."""
+    assert step.train is not None
+    assert step.part is not None
+    folder, parts = Path(str(end.adapter)), step.train.trainer.settings["save_checkpoints"]
+    listed = json.loads((folder / "checkpoints.json").read_text(encoding="utf-8"))
+    last = listed[-1]["step"]
+    wanted = round(step.part * last / parts)
+    kept = next((row["folder"] for row in listed[:-1] if row["step"] == wanted), None)
+    if kept is None:
+        raise StepError(f"a training of {last} steps has no point {step.part} of {parts}: ask for fewer --eval-points")
+    return Checkpoint(end.base, str(folder / kept)), {"at": wanted, "of": last}
 
 
 def _attribute(step: Attribute, model: models.Model, catalog: Catalog, folder: Path, store: Store) -> dict[str, Any]:

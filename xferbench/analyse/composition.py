@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from xferbench.analyse.figure import canvas, save
+from xferbench.analyse.figure import WIDTH, canvas, lines, save, short
 from xferbench.analyse.pairing import number
 from xferbench.analyse.table import grid
 from xferbench.errors import UsageError
@@ -137,16 +137,18 @@ def text(found: Sequence[Mapping[str, Any]]) -> str:
 
 
 def draw(found: Sequence[Mapping[str, Any]], path: Path) -> None:
-    """Draw the recall curves: a row for each scorer, a panel for each target, a line for each source."""
+    """Draw the recall curves: a panel for each scorer, recipe and target, a line for each source."""
     shown = [row for row in found if not row["reason"]]
     if not shown:
         raise UsageError("there is nothing to draw: no two sources were scored toward one target")
     scorers = list(dict.fromkeys((row["scorer"], row["recipe"]) for row in shown))
     targets = list(dict.fromkeys(row["target"] for row in shown))
     sources = list(dict.fromkeys(row["source"] for row in shown))
-    figure, axes = canvas(len(scorers), len(targets), (3.3 * len(targets) + 1.2, 3.1 * len(scorers) + 0.4))
     places = [(scorer, target) for scorer in scorers for target in targets]
-    for axis, (scorer, target) in zip(axes, places, strict=True):
+    columns = min(2, len(places))
+    deep = -(-len(places) // columns)
+    figure, axes = canvas(deep, columns, (WIDTH, 2.3 * deep + 0.2 * len(sources) + 0.4))
+    for axis, (scorer, target) in zip(axes, places, strict=False):
         axis.plot([0, 100], [0, 100], color="#767676", linewidth=1, linestyle=":")
         axis.axvline(TOP, color="#BBBBBB", linewidth=0.8)
         for row in shown:
@@ -154,14 +156,17 @@ def draw(found: Sequence[Mapping[str, Any]], path: Path) -> None:
                 at = sources.index(row["source"])
                 axis.plot(
                     [0, *PERCENTS], [0, *(100 * value for value in row["recall"])], label=row["source"],
-                    color=COLOURS[at % len(COLOURS)], linestyle=STYLES[at // len(COLOURS) % 4], linewidth=1.5,
+                    color=COLOURS[at % len(COLOURS)], linestyle=STYLES[at % len(STYLES)], linewidth=1.6,
                 )  # fmt: skip
-        axis.set_title(f"{scorer[0]} → {target}", fontsize=10, loc="left")
+        by = f", {scorer[1]}" if len({recipe for _, recipe in scorers}) > 1 else ""
+        axis.set_title(lines(f"{scorer[0]}{by} → {short(target)}", 28 if columns > 1 else 48), fontsize=9, loc="left")
         axis.set_xlim(0, 100)
         axis.set_ylim(0, 100)
         axis.tick_params(labelsize=8)
-    handles, labels = axes[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside right upper", fontsize=8, frameon=False, title="source")
-    figure.supxlabel("most influential examples taken, % of all (dotted: a fair share)", fontsize=9)
+    for axis in axes[len(places) :]:
+        axis.set_visible(False)
+    handles = {label: line for axis in axes for line, label in zip(*axis.get_legend_handles_labels(), strict=True)}
+    figure.legend(handles.values(), handles, loc="outside upper left", fontsize=8, frameon=False, ncols=2)
+    figure.supxlabel("most influential examples taken, % of all\n(dotted: a fair share; grey: top 20 %)", fontsize=9)
     figure.supylabel("of the source's examples, %", fontsize=9)
     save(figure, path)

@@ -7,15 +7,15 @@ from typing import Any
 import numpy as np
 
 from xferbench.analyse.contrast import contrast
-from xferbench.analyse.figure import canvas, save
+from xferbench.analyse.figure import lines, save, short, stack
 from xferbench.analyse.pairing import CONDITIONS, Scores, Seeds, number, pairs
 from xferbench.analyse.table import grid, points
 from xferbench.errors import UsageError
 from xferbench.results import Results
 
 UNITS = {
-    "seconds": (3600.0, "hours", "hour"), "tokens": (1e6, "million tokens", "million tokens"),
-    "flops": (1e15, "10^15 operations", "10^15 operations"), "dollars": (1.0, "dollars", "dollar"),
+    "seconds": (3600.0, "hours", "an hour"), "tokens": (1e6, "million tokens", "a million tokens"),
+    "flops": (1e15, "10^15 operations", "10^15 operations"), "dollars": (1.0, "dollars", "a dollar"),
 }  # fmt: skip
 """Key of a cell's cost -> how much of it is counted as one, and what many and one are called."""
 MANY = 24
@@ -77,7 +77,7 @@ def text(found: Sequence[Mapping[str, Any]]) -> str:
     known = [key for key in UNITS if any(row["cost"][key] for row in found)]
     rows = [["learnt → target", "recipe", "gain [95 %]"]]
     for key in known:
-        rows[0] += [UNITS[key][1], f"points a {UNITS[key][2]} [95 %]"]
+        rows[0] += [UNITS[key][1], f"points for {UNITS[key][2]} [95 %]"]
     for row in found:
         line = [f"{row['curriculum']} → {row['target']}", row["recipe"], _ends(row["gain"])]
         for key in known:
@@ -110,8 +110,8 @@ def draw(found: Sequence[Mapping[str, Any]], path: Path) -> None:
     shown = [row for row in found if row["gain"]["value"] is not None][:MANY]
     if not units or not shown:
         raise UsageError("there is nothing to draw: no gain has a cost")
-    figure, axes = canvas(len(units), 1, (5.4, len(units) * (1.0 + 0.24 * len(shown))))
-    names = [f"{_short(row['curriculum'])} → {_short(row['target'])} ({row['recipe']})" for row in shown]
+    figure, axes = stack([0.8 + 0.34 * len(shown)] * len(units))
+    names = [lines(f"{short(row['curriculum'])} → {short(row['target'])} ({row['recipe']})") for row in shown]
     for axis, key in zip(axes, units, strict=True):
         for place, row in enumerate(shown):
             per = row["per"][key]
@@ -124,12 +124,5 @@ def draw(found: Sequence[Mapping[str, Any]], path: Path) -> None:
         axis.set_yticks(range(len(shown)), names, fontsize=8)
         axis.set_ylim(len(shown) - 0.5, -0.5)
         axis.tick_params(axis="x", labelsize=8)
-        axis.set_xlabel(f"points gained a {UNITS[key][2]}, 95 % interval", fontsize=9)
+        axis.set_xlabel(f"points gained for {UNITS[key][2]}, 95 % interval", fontsize=9)
     save(figure, path)
-
-
-def _short(name: str) -> str:
-    """A curriculum without the prefixes of its domains: mini/math>mini/code is math>code."""
-    for sign in "+>":
-        name = sign.join(part.rpartition("/")[2] for part in name.split(sign))
-    return name

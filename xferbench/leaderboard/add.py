@@ -128,8 +128,10 @@ def _said(
     """The scorers' rows of a pair that were scored at the base model or at a training of this very recipe."""
     for row in results.attribution:
         at = known.get(row["step"], {}).get("recipe", {}).get("train")
-        mine = row["source"] == pair.source and row.get("recipe") in (None, pair.recipe) and (
-            pair.target == row["target"] or pair.target.startswith(row["target"] + ":")
+        mine = (
+            row["source"] == pair.source
+            and row.get("recipe") in (None, pair.recipe)
+            and (pair.target == row["target"] or pair.target.startswith(row["target"] + ":"))
         )
         if mine and row["step"] in known and (at is None or at in steps):
             keys = ("scorer", "mean", "n", "null", "queries", "top_share", "reason", "step")

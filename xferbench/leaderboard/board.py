@@ -119,5 +119,7 @@ def results(entries: Iterable[Entry]) -> Results:
                 found.cells.append(cell)
             seen.add(key)
         for row in entry.attribution:
-            found.attribution.append({**plain(row), "source": entry.source, "target": entry.target, "recipe": entry.recipe})
+            found.attribution.append(
+                {**plain(row), "source": entry.source, "target": entry.target, "recipe": entry.recipe}
+            )
     return found

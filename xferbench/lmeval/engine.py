@@ -22,7 +22,7 @@ SCHEDULER = (
 """What launchers and schedulers set, by which lm-eval, accelerate and torch think that they are one of several."""
 
 
-def requests(task: Any, tokenizer: Any, limit: int | None) -> None:
+def requests(task: Any, tokenizer: Any, limit: int | None, samples: list[int] | None = None) -> None:
     chat = bool(getattr(tokenizer, "chat_template", None))
 
     def render(turns: list[dict[str, str]], add_generation_prompt: bool = True) -> str:
@@ -31,6 +31,7 @@ def requests(task: Any, tokenizer: Any, limit: int | None) -> None:
     with undisturbed():
         task.build_all_requests(
             limit=limit,
+            samples=samples,
             rank=0,
             world_size=1,
             apply_chat_template=chat,

@@ -207,7 +207,7 @@ def costs(rows: Sequence[Row], found: Row, short: Names) -> tuple[tuple[str, ...
     known = [key for key in UNITS if any(row["cost"][key] for row in mine)]
     heads = ["source → target", "recipe", "gain"]
     for key in known:
-        heads += [UNITS[key][1], f"points a {UNITS[key][2]}"]
+        heads += [UNITS[key][1], f"points for {UNITS[key][2]}"]
     told = []
     for row in mine:
         line = [short.pair(row), row["recipe"], points(row["gain"]["value"], True)]
