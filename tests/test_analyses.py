@@ -250,8 +250,8 @@ def test_a_line_without_a_group_says_what_the_models_are(tmp_path):
 def test_the_index_of_runs_takes_groups_and_methods_from_their_rows(tmp_path):
     asked = CliRunner()
     gains = {"one": (0.4, 0.3), "two": (0.6, 0.5)}
-    for name, (math, other) in gains.items():
-        run = Made(name, n=50, groups={"m": "math", "o": "other"}, model={"name": name, "parameters": 1000})
+    for seed, (name, (math, other)) in enumerate(gains.items()):
+        run = Made(seed, n=50, groups={"m": "math", "o": "other"}, model={"name": name, "parameters": 1000})
         for target, gain in (("m", math), ("o", other)):
             run.add("baseline", "", target, 0.2)
             for recipe, part in (("sft", 0.5), ("rl", 1.0)):
@@ -266,7 +266,7 @@ def test_the_index_of_runs_takes_groups_and_methods_from_their_rows(tmp_path):
     up = value["two: mine (rl)"] - value["two: base"]
     assert rows["two: mine (rl)"]["raw"] == pytest.approx(100 * np.sqrt(up[1] / up[0]))  # one benchmark a group
     for wrong, words in (("index:sigm=1", "did you mean 'sigma'"), ("index:sigma=math:x", "sigma is pooled"),
-                         ("traits:x=1", "unknown setting"), ("hypotheses:rho=big", "takes numbers")):  # fmt: skip
+                         ("traits:x=1", "takes no settings"), ("hypotheses:rho=big", "takes numbers")):  # fmt: skip
         assert words in asked.invoke(main, ["analyse", wrong, str(tmp_path / "runs" / "one")]).output
 
 

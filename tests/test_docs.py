@@ -116,9 +116,11 @@ def hold(line):
     if path == "show" and given["name"] not in OWN and not given["name"].startswith("lmeval:"):
         assert CliRunner().invoke(main, shlex.split(line)[1:]).exit_code == 0
     if path == "analyse":
-        from xferbench.analyse.menu import ANALYSES
+        from xferbench.analyse.menu import ANALYSES, SETTINGS
 
-        assert given["what"] in ANALYSES
+        what, settings = spec(given["what"])
+        assert what in ANALYSES
+        assert set(settings) <= set(SETTINGS.get(what, ()))
 
 
 def names_are_known(path, given):

@@ -223,9 +223,12 @@ def analyse_command(
     what, settings = experiments.spec(what)
     if what not in menu.ANALYSES:
         raise unknown("analysis", what, menu.ANALYSES)
+    known = menu.SETTINGS.get(what, ())
+    if settings and not known:
+        raise UsageError(f"the analysis {what} takes no settings")
     for key in settings:
-        if key not in menu.SETTINGS.get(what, ()):
-            raise unknown(f"setting of the analysis {what}", key, menu.SETTINGS.get(what, ()))
+        if key not in known:
+            raise unknown(f"setting of the analysis {what}", key, known)
     if what == "features" and source.is_dir():
         from xferbench.describe import describe
 

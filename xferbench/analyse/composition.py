@@ -115,10 +115,12 @@ def text(found: Sequence[Mapping[str, Any]]) -> str:
     """One line for each scorer, target and source: its part of the top, its lift there, the area, if it is late."""
     if not found:
         return "no scorer was run"
-    heads = ["scorer", "target", "source", "n", f"in top {TOP} %", "lift", "excess area [95 %]", f"first {LATE} %"]
+    several = len({row["recipe"] for row in found}) > 1
+    heads = ["scorer", *(["recipe"] if several else []), "target", "source", "n", f"in top {TOP} %"]
+    heads += ["lift", "excess area [95 %]", f"first {LATE} %"]
     rows = []
     for row in found:
-        start = [row["scorer"], row["target"], row["source"], str(row["n"])]
+        start = [row["scorer"], *([row["recipe"]] if several else []), row["target"], row["source"], str(row["n"])]
         if row["reason"]:
             rows.append([*start, ".", ".", ".", row["reason"]])
             continue
@@ -128,7 +130,7 @@ def text(found: Sequence[Mapping[str, Any]]) -> str:
         rows.append([*start, f"{100 * row['share'][at]:.0f} %", f"{row['lift'][at]:.2f}", area, late])
     return "\n".join(
         [
-            grid([heads, *rows], ["left"] * 3 + ["right"] * 4 + ["left"]),
+            grid([heads, *rows], ["left"] * (3 + several) + ["right"] * 4 + ["left"]),
             "",
             "lift: part of the top over part of all examples; excess area: between the recall curve and the diagonal,",
             f"0 where a source has its fair share at every cut; negligible: lift below {NEGLIGIBLE} up to {LATE} %.",

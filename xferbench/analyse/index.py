@@ -183,13 +183,22 @@ def draw(found: Mapping[str, Any], path: Path) -> None:
     names = list(dict.fromkeys(row["row"] for row in rows))
     figure, axes = stack([1.0 + 0.3 * len(names)] * len(groups))
     for axis, group in zip(axes, groups, strict=True):
-        for row in (row for row in rows if row["group"] == group):
+        mine = [row for row in rows if row["group"] == group]
+        sure = [row[key] for row in mine if row["value"] is not None for key in ("raw", "low", "high")] or [-100, 100]
+        room = 0.15 * (max(*sure, 0) - min(*sure, 0))
+        axis.set_xlim(min(*sure, 0) - room, max(*sure, 0) + room)  # what is not to be trusted may lie far outside
+        for row in mine:
             at, place = methods.index(row["method"] or ""), names.index(row["row"])
             look = {"color": COLOURS[at % len(COLOURS)], "marker": MARKERS[at % len(MARKERS)]}
             if row["low"] is not None:
                 axis.plot([row["low"], row["high"]], [place, place], color=look["color"], linewidth=1.6)
             fill = look["color"] if row["value"] is not None else "white"
-            axis.plot(row["raw"], place, linestyle="", markerfacecolor=fill, zorder=3, **look)
+            inside = float(np.clip(row["raw"], *axis.get_xlim()))
+            axis.plot(inside, place, linestyle="", markerfacecolor=fill, zorder=3, clip_on=False, **look)
+            if inside != row["raw"]:
+                side, right = ("right", -8) if inside < row["raw"] else ("left", 8)
+                axis.annotate(f"{row['raw']:.0f}", (inside, place), (right, -3), ha=side, fontsize=8,
+                              textcoords="offset points")  # fmt: skip
         axis.axvline(0, color="#767676", linewidth=1)
         axis.set_yticks(range(len(names)), [lines(_named(name, rows)) for name in names], fontsize=8)
         axis.set_ylim(len(names) - 0.5, -0.5)

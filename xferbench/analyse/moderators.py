@@ -36,7 +36,8 @@ def moderators(results: Results, about: About, *, seed: int = 0) -> list[dict[st
     that is a number on every target: value is Spearman's correlation with the gain, low and high of Bonett and Wright,
     mde the smallest that so many targets find. Another one: value is the share of the spread between targets that its
     classes tell apart (eta squared), and `classes` the mean gain of each. p: two-sided for a number, of at least so
-    much for classes, by permuting the targets (all orders up to 7!); p_holm over all rows. None beside a reason.
+    much for classes, by permuting the targets (all orders up to 7!), p_floor the least that any order has; p_holm over
+    all rows. None beside a reason.
     """
     groups: dict[str, list[Pair]] = {}
     for pair in pairs(results):
@@ -106,7 +107,7 @@ def _relation(gains: Mapping[str, list[float]], known: Mapping[str, str], seed: 
         found |= {"kind": "number", "value": number(rho), "low": number(low), "high": number(high)}
         found["mde"] = number(detectable_rank(len(x)))
         chance = np.array([spearman(x, y[order]) or 0.0 for order in _orders(len(y), seed)])
-        p, least = np.mean(np.abs(chance) >= abs(rho) - 1e-12), len(chance)
+        p, least = np.mean(np.abs(chance) >= abs(rho) - 1e-12), np.mean(np.abs(chance) >= np.abs(chance).max() - 1e-12)
     else:
         if len(set(texts)) == len(texts):
             return found | {"kind": "classes", "reason": "every target is a class of its own"}
@@ -114,8 +115,8 @@ def _relation(gains: Mapping[str, list[float]], known: Mapping[str, str], seed: 
         means = {name: float(y[[text == name for text in texts]].mean()) for name in dict.fromkeys(texts)}
         found |= {"kind": "classes", "value": number(value), "classes": {k: number(v) for k, v in means.items()}}
         chance = np.array([_eta(texts, y[order]) for order in _orders(len(y), seed)])
-        p, least = np.mean(chance >= value - 1e-12), len(chance)
-    return found | {"p": number(p), "p_floor": number(1 / least)}
+        p, least = np.mean(chance >= value - 1e-12), np.mean(chance >= chance.max() - 1e-12)
+    return found | {"p": number(p), "p_floor": number(least)}
 
 
 def _number(text: str) -> float | None:

@@ -244,6 +244,7 @@ def _panel(axis: Any, matrix: Mapping[str, Any], what: str = "") -> None:
     axis.set_yticks(range(len(names[1])), names[1], fontsize=8)
     axis.set_xlabel("another source" if what else "target", fontsize=8)
     axis.set_ylabel("source", fontsize=8)
-    axis.set_title(f"{matrix['scorer']} ({matrix['compares']}){what}", fontsize=9, loc="left", x=-0.1)
+    by = f", {matrix['recipe']}" if matrix.get("recipe") else ""
+    axis.set_title(f"{matrix['scorer']} ({matrix['compares']}{by}){what}", fontsize=9, loc="left", x=-0.1)
     axis.spines[:].set_visible(False)
     axis.tick_params(length=0)

@@ -37,7 +37,7 @@ def draw(scores: Mapping[str, Mapping[str, Any]], borders: Sequence[float], path
         axis.set_ylabel("share of the source's examples, %", fontsize=9)
         axis.tick_params(labelsize=8)
         axis.locator_params(axis="x", nbins=6)
-        axis.set_ylim(0, 1.3 * axis.get_ylim()[1])
+        axis.set_ylim(0, 1.5 * axis.get_ylim()[1])
         axis.legend(fontsize=8, frameon=False, loc="upper left")
     figure.supxlabel("dotted: the last of the examples listed", fontsize=8)
     save(figure, path)

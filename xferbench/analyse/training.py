@@ -137,8 +137,8 @@ def draw(found: Mapping[str, Any], path: Path) -> None:
     looks = {name: (COLOURS[i % len(COLOURS)], STYLES[i // len(COLOURS) % len(STYLES)]) for i, name in enumerate(lines)}
     figure, axes = stack([2.2 + 0.2 * len(lines) / len(panels)] * len(panels))
     for axis, ((trainer, metric), curves) in zip(axes, panels.items(), strict=True):
-        for curve in curves:
-            _line(axis, curve, *looks[_name(curve)])
+        for place, curve in enumerate(curves):
+            _line(axis, curve, *looks[_name(curve)], 0.008 * place)
         axis.set_title(f"{trainer}: {metric.replace('_', ' ')}", fontsize=10, loc="left")
         axis.set_xlabel({"step": "optimiser step", "call": "call of the reward"}[curves[0]["over"]], fontsize=9)
         axis.tick_params(labelsize=8)
@@ -149,9 +149,10 @@ def draw(found: Mapping[str, Any], path: Path) -> None:
     save(figure, path)
 
 
-def _line(axis: Any, curve: Mapping[str, Any], colour: str, style: str) -> None:
-    """The curves of all seeds, their mean, and its intervals where there are any; what is null is a gap."""
+def _line(axis: Any, curve: Mapping[str, Any], colour: str, style: str, aside: float) -> None:
+    """The curves of all seeds, their mean, and its intervals, a little `aside`; what is null is a gap."""
     times, mean = _times(curve), curve["mean"]
+    shift = aside * (mean["x"][-1] - mean["x"][0])
     for one in curve["seeds"]:
         axis.plot(one["x"], _plain(one["y"], times), style, color=colour, linewidth=0.7, alpha=0.45)
     mark = "o" if len(mean["x"]) == 1 or times > 1 else None
@@ -159,7 +160,7 @@ def _line(axis: Any, curve: Mapping[str, Any], colour: str, style: str) -> None:
     axis.plot(mean["x"], y, style, color=colour, linewidth=2.2, marker=mark, markersize=4, label=_name(curve))
     for x, low, high in zip(mean["x"], mean.get("low", ()), mean.get("high", ()), strict=False):
         if low is not None:
-            axis.plot([x, x], [times * low, times * high], color=colour, linewidth=1.2)
+            axis.plot([x + shift] * 2, [times * low, times * high], color=colour, linewidth=1.2)
 
 
 def _plain(values: list[float | None], times: float) -> list[float]:
