@@ -318,6 +318,22 @@ def test_donors_recipients_and_asymmetry_of_a_published_table(tmp_path):
     json.dumps(found, allow_nan=False)
 
 
+def test_what_is_given_and_taken_differs_by_a_contrast_of_its_own():
+    made = Made()
+    for target in "ab":
+        made.add("baseline", "", target, 0.3)
+        for source in "ab":
+            made.add("transfer", source, target, {"aa": 0.7, "ba": 0.3, "ab": 0.6, "bb": 0.5}[source + target],
+                     source=source)  # fmt: skip
+    (found,) = matrix.matrix(made.results())
+    (each,) = found["each_way"]
+    assert (each["one"], each["other"]) == ("a", "b")
+    assert (each["forth"], each["back"]) == (pytest.approx(0.3, abs=0.02), pytest.approx(0.0, abs=0.02))
+    assert each["value"] == pytest.approx(each["forth"] - each["back"])
+    assert each["low"] < each["value"] < each["high"]
+    assert each["p_holm"] == each["p"]
+
+
 def test_the_ceiling_is_the_best_of_others_over_its_own():
     made = Made()
     for target in "ab":

@@ -255,7 +255,7 @@ class LmEvalTask:
             raise PluginError(f"target {self.name}: no such task file {path}")
         with undisturbed(), inside():
             try:
-                tasks = _loaded(str(path), self.fingerprint())
+                tasks = _loaded(str(path), self.fingerprint(), os.getcwd())
             except Exception as error:
                 raise self._cause(error) from error
         if len(tasks) != 1:
@@ -382,7 +382,7 @@ def _manager() -> Any:
 
 
 @lru_cache(maxsize=32)
-def _loaded(path: str, state: str) -> Mapping[str, Any]:
-    """Load a task file with its data; `state` is the hash of all that decides on it."""
+def _loaded(path: str, state: str, folder: str) -> Mapping[str, Any]:
+    """Load a task file with its data; `state` is the hash of its recipe, `folder` stands in for the hub."""
     found: Mapping[str, Any] = _manager().load([path])["tasks"]
     return found
