@@ -321,6 +321,20 @@ def test_the_reference_tells_of_every_setting(whole):
     assert all(f"\n## {path}\n" in whole["reference/commands.md"] for path, _ in HELPED)
 
 
+def test_the_result_that_the_readme_prints_is_that_of_the_mini_board():
+    """The default run takes minutes; the board's entry of the same pair was made with the same settings."""
+    shown = (ROOT / "README.md").read_text(encoding="utf-8").partition("<!-- result -->")[2].partition("<!-- /")[0]
+    (row,) = re.findall(r"(?m)^ +math → gpqa  +(.*)$", shown)
+    (path,) = (ROOT / "leaderboards" / "mini" / "entries").glob("*/mini_math--mini_gpqa--sft--*.json")
+    found = json.loads(path.read_text())["finding"]
+    gain = found["gain"]
+    points = [f"{100 * found[name]:.1f}" for name in ("baseline", "transfer", "direct")]
+    assert row.split()[:3] == points
+    shown = re.search(r"([+-][\d.]+)\*? \[([+-][\d.]+), ([+-][\d.]+)\] +([\d.]+) +(\w+)$", row)
+    wanted = [f"{100 * gain[key]:+.1f}" for key in ("value", "low", "high")]
+    assert list(shown.groups()) == [*wanted, f"{100 * gain['mde']:.1f}", found["label"]]
+
+
 # The notebook, which CI runs (.ci/wheel).
 
 
