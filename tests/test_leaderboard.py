@@ -155,9 +155,11 @@ def tamper(folder):
 def test_a_target_measured_in_part_is_not_registered(inside, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert ask(*RUN, "--eval-limit", "3", "--seeds", "0", "--conditions", "transfer", "--scorer", "").exit_code == 0
-    refused = ask("leaderboard", "init", "board", "--from", "runs")
+    refused = ask("leaderboard", "init", "boards/mine", "--from", "runs")
     assert refused.exit_code == 2
     assert "measured in part" in refused.stderr
+    assert ask("leaderboard", "init", "boards/mine", "--from", "no-run").exit_code == 2
+    assert not Path("boards").exists(), "nothing half-written"
 
 
 def git(folder, *arguments):

@@ -2,6 +2,7 @@
 
 import os
 import sys
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,20 @@ HUB = "A folder laid out as on the hub (ORGANISATION/NAME/...), read in place of
 
 class Commands(click.Group):
     """Turns every error that a user can cause into one line and its exit code; a traceback only with --debug."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command; refuse `--source --target x`, where click takes an option for the value that lacks."""
+        from xferbench.errors import UsageError
+
+        name, command, rest = super().resolve_command(ctx, args)
+        options = {text: one for one in (command.params if command else ()) for text in one.opts if text[:2] == "--"}
+        for text, after in pairwise(rest):
+            one = options.get(text)
+            if after in options and isinstance(one, click.Option) and not (one.is_flag or one._flag_needs_value):
+                raise UsageError(f"{text} lacks its value: {after} stands in its place")
+        return name, command, rest
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command."""
@@ -146,17 +161,20 @@ def run(
 
 
 @main.command("list")
-@click.argument("kind", metavar="[" + "|".join(KINDS) + "]")
+@click.argument("kind", required=False)
 @click.option("--json", is_flag=True, help="Print as JSON.")
-def list_(kind: str, json: bool) -> None:
-    """List what plugins provide, one line each.
+def list_(kind: str | None, json: bool) -> None:
+    """List what plugins provide, one line each: domains, trainers, scorers, targets, suites, executors, treatments.
 
     \b
     xferbench list domains
     xferbench list trainers --json
     """
+    from xferbench.errors import UsageError
     from xferbench.listing import listing
 
+    if kind is None:
+        raise UsageError(f"say what to list: {', '.join(KINDS)}")
     click.echo(listing(kind, json))
 
 

@@ -166,7 +166,9 @@ def read_step(folder: Path) -> Step:
     """Read the recipe in a step's folder; UsageError when it is damaged."""
     try:
         return from_json(json.loads((folder / "step.json").read_text(encoding="utf-8")))
-    except (OSError, ValueError, KeyError, TypeError, AssertionError) as error:
+    except OSError as error:
+        raise UsageError(f"{folder / 'step.json'} cannot be read: {error.strerror}") from None
+    except (ValueError, KeyError, TypeError, AssertionError) as error:
         raise UsageError(f"{folder / 'step.json'} is not the recipe of a step: {type(error).__name__}") from None
 
 

@@ -28,7 +28,6 @@ def init(root: Path, run: Path | None, title: str | None, host: bool) -> str:
     A board that is there keeps its rules and its targets; only targets and versions it lacks are added.
     """
     fresh = not (root / "board.yaml").exists()
-    root.mkdir(parents=True, exist_ok=True)
     rules = Rules(name=root.resolve().name, title=title or root.resolve().name) if fresh else read_rules(root)
     added = []
     if run is not None:
@@ -42,6 +41,7 @@ def init(root: Path, run: Path | None, title: str | None, host: bool) -> str:
                 added.append(name)
         rules = msgspec.structs.replace(rules, targets=dict(sorted(targets.items())))
     if fresh or added:
+        root.mkdir(parents=True, exist_ok=True)
         write_rules(root, rules)
     lines = [f"{root}/board.yaml: {'written' if fresh else 'there already'}; {len(added)} targets registered"]
     if host:
