@@ -27,6 +27,7 @@ FLOORS = {
         "scaffold",
         "locks",
         "machine",
+        "launch",
         "size",
     ),
     3: (
@@ -46,7 +47,7 @@ FLOORS = {
     4: ("catalog", "drift", "analyse", "index", "shelf", "upkeep"),
     5: ("planned", "supply", "work", "listing", "status", "contract", "leaderboard", "fetch"),
     6: ("plan", "testing", "leakage", "doctor", "estimate", "report"),
-    7: ("gather", "job"),
+    7: ("gather", "job", "rank"),
     8: ("schedule",),
     9: ("execute",),
     10: ("mix", "ablate", "outcome", "lookup", "describe"),
