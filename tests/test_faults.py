@@ -10,6 +10,9 @@ import pytest
 from conftest import ROOT, environment, items, kept, rows
 from test_interrupted import living, start, wait_for
 
+from xferbench.face import _stoppable
+from xferbench.store import Store
+
 ASKED = ("run", "--suite", "feather", "--source", "f/d0", "--target", "f/t1", "--trainer", "quill", "--scorer", "")
 ONLY = ("--conditions", "transfer")
 SMALL = """
@@ -104,6 +107,15 @@ def test_sigterm_stops_a_run_cleanly(preempted):
     assert f"stopped; {len(kept(folder / 'runs'))} of " in err
     assert "The same command goes on from there." in err
     assert "Traceback" not in err
+    left = [path.name for name in ("*.part", "lock", ".lock", "progress.*") for path in (folder / "runs").rglob(name)]
+    assert not left
+
+
+def test_every_command_that_does_steps_stops_so(tmp_path, capsys):
+    with pytest.raises(SystemExit, match="143"), _stoppable(Store(tmp_path)):
+        signal.raise_signal(signal.SIGTERM)
+    assert f"stopped; what is done is kept in {tmp_path}. The same command" in capsys.readouterr().err
+    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
 
 
 def test_two_runs_of_one_experiment_share_the_work_after_it(preempted, feather, xferbench, tmp_path):

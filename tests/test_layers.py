@@ -26,6 +26,7 @@ FLOORS = {
         "tiny",
         "locks",
         "machine",
+        "launch",
         "size",
     ),
     3: (
@@ -45,7 +46,7 @@ FLOORS = {
     4: ("catalog", "drift", "analyse", "index", "shelf", "upkeep"),
     5: ("planned", "supply", "work", "listing", "status", "contract", "leaderboard", "fetch", "scaffold"),
     6: ("plan", "testing", "leakage", "doctor", "estimate", "report"),
-    7: ("gather", "job"),
+    7: ("gather", "job", "rank"),
     8: ("schedule",),
     9: ("execute",),
     10: ("mix", "ablate", "outcome", "lookup", "describe", "alike"),

@@ -170,6 +170,14 @@ def test_a_schedulers_variables_do_no_harm_and_are_kept(plain, pick, monkeypatch
     assert os.environ["LOCAL_RANK"] == "1"
 
 
+def test_a_call_asks_no_other_program_about_the_machine(plain, pick, monkeypatch):
+    """lm-eval ends each call with a report, by pip, git and the compiler, that nobody here reads."""
+    asked = []
+    monkeypatch.setattr("subprocess.Popen.__init__", lambda self, line, *_, **__: asked.append(line))
+    assert pick.measure(plain, 2).n == 2
+    assert not asked
+
+
 def test_the_global_generators_and_the_models_mode_are_left_as_they_were(llama, pick):
     found = load(Checkpoint(str(llama)))
     random.seed(3), np.random.seed(3), torch.manual_seed(3)

@@ -98,6 +98,8 @@ class Trainer(Protocol):
     takes on so many examples, effort(examples: int) -> {steps: of the optimiser; sequences: learnt from, repeats
     counted; length: tokens of one at most; at_once: sequences in memory; generated: answers drawn; answer: tokens of
     one at most; rank: of the adapter, 0 for all weights; checkpointing: whether activations are computed twice}.
+    One with `processes` above 1 has train() called with equal arguments in each of so many processes, started by
+    accelerate launch: each returns the checkpoint, which one of them wrote before any of them returns.
     """
 
     name: ClassVar[str]

@@ -38,17 +38,8 @@ def run_command(
         return 0
     plan, store = ask(asked, catalog, out)
     _announce(plan)
-    try:
-        with _watching() as watch, _ending() as ended:
-            results = execute(plan, store, catalog, watch)
-    except KeyboardInterrupt:
-        done = sum(store.done(step) for step in plan.steps)
-        print(
-            f"xferbench: stopped; {done} of {len(plan.steps)} steps are done and kept in {out}. "
-            "The same command goes on from there.",
-            file=sys.stderr,
-        )
-        return 128 + (ended[0] if ended else signal.SIGINT)
+    with _stoppable(store, plan) as watch:
+        results = execute(plan, store, catalog, watch)
     from xferbench.analyse import document
 
     found = document.document(results)
@@ -68,7 +59,7 @@ def mix_command(flags: Mapping[str, Any], what: Mix, out: Path, dry_run: bool, a
     if dry_run:
         print(dry(mixing.plan(asked, what, catalog, fingerprints(out))[0], Store(out), as_json, catalog))
         return 0
-    with _watching() as watch:
+    with _stoppable(Store(out)) as watch:
         results = mixing.mix(asked, what, catalog, out, watch)
     from xferbench.analyse import mixture
 
@@ -94,7 +85,7 @@ def ablate_command(
         for name, plan in ablating.plans(asked, *what, catalog, fingerprints(out)).items():
             print(f"{name}:\n{dry(plan, Store(out), as_json, catalog)}")
         return 0
-    with _watching() as watch:
+    with _stoppable(Store(out)) as watch:
         runs = ablating.ablate(asked, *what, catalog, out, watch)
     from xferbench.analyse import ablation
 
@@ -160,17 +151,31 @@ def _announce(plan: Plan) -> None:
 
 
 @contextmanager
-def _ending() -> Iterator[list[int]]:
-    """Let SIGTERM, a scheduler's word that the machine is taken away, end a run as Ctrl-C does."""
-    came: list[int] = []
+def _stoppable(store: Store, plan: Plan | None = None) -> Iterator[Watch]:
+    """Show progress; when stopped, say how to go on, and end with 130 or 143.
+
+    SIGTERM, a scheduler's word that the machine is taken away, stops a run as Ctrl-C does; a second one is too many.
+    """
+    came = [signal.SIGINT]
 
     def end(number: int, frame: Any) -> None:
-        came.append(number)
+        came[0] = signal.Signals(number)
+        signal.signal(number, signal.SIG_IGN)
         raise KeyboardInterrupt
 
     before = signal.signal(signal.SIGTERM, end)
     try:
-        yield came
+        with _watching() as watch:
+            yield watch
+    except KeyboardInterrupt:
+        done = "what is done is"
+        if plan is not None:
+            done = f"{sum(store.done(step) for step in plan.steps)} of {len(plan.steps)} steps are done and"
+        print(
+            f"xferbench: stopped; {done} kept in {store.root}. The same command goes on from there.",
+            file=sys.stderr,
+        )
+        raise SystemExit(128 + came[0]) from None
     finally:
         signal.signal(signal.SIGTERM, before)
 

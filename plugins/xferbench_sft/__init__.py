@@ -17,6 +17,7 @@ POSITIVE = (
     "alpha",
     "max_length",
     "accumulate",
+    "processes",
     "k",
     "temperature",
     "top_p",
@@ -30,7 +31,7 @@ class SFT:
 
     name: ClassVar[str] = "sft"
     step_settings: ClassVar[tuple[str, ...]] = ("max_steps",)
-    aside: ClassVar[tuple[str, ...]] = ("save_every", "report_to")
+    aside: ClassVar[tuple[str, ...]] = ("save_every", "report_to", "processes")
     policy: str = "given"
     """given: learn the examples' answers. self: learn the model's own right ones, by rejection sampling."""
     k: int = 8
@@ -69,6 +70,9 @@ class SFT:
     """Seconds between the checkpoints that a killed training goes on from; they are gone when it is done."""
     report_to: str = "none"
     """wandb, trackio, tensorboard, joined by |: where transformers sends the log as well."""
+    processes: int = 1
+    """Processes that share each batch out among them, one a GPU, started by accelerate launch. What is learnt is the
+    same but for rounding (and for which numbers dropout drops)."""
     save_checkpoints: int = 0
     """Keep so many adapters, evenly spread over training, with their learning rates; 0: the last one alone."""
     capture_updates: int = 0
@@ -90,6 +94,7 @@ class SFT:
                 raise UsageError(f"trainer sft: {name} must be from 0 to below 1, not {getattr(self, name)}")
         if self.policy == "self" and self.capture_updates:
             raise UsageError("trainer sft: capture_updates needs the examples' own answers, not policy=self")
+        self._team()
         if self.policy not in ("given", "self"):
             raise UsageError(f"trainer sft: policy is given or self, not {self.policy}")
         check(self.name, self.report_to)
@@ -97,6 +102,17 @@ class SFT:
             raise UsageError(
                 f"trainer sft: schedule is cosine, linear, constant or constant_with_warmup, not {self.schedule}"
             )
+
+    def _team(self) -> None:
+        if self.batch_size % self.processes:
+            raise UsageError(
+                f"trainer sft: batch_size {self.batch_size} cannot be shared out equally among "
+                f"{self.processes} processes"
+            )
+        alone = [name for name in ("save_checkpoints", "capture_updates") if getattr(self, name)]
+        alone += ["policy=self"] if self.policy == "self" else []
+        if self.processes > 1 and alone:
+            raise UsageError(f"trainer sft: {alone[0]} is for one process; processes={self.processes} must be 1")
 
     @property
     def needs_reward(self) -> bool:
@@ -116,7 +132,7 @@ class SFT:
         drawn = examples * self.k if self.policy == "self" else 0
         return {
             "steps": steps, "sequences": steps * self.batch_size * self.accumulate, "length": self.max_length,
-            "at_once": self.batch_size, "generated": drawn, "answer": self.max_completion,
+            "at_once": self.batch_size // self.processes, "generated": drawn, "answer": self.max_completion,
             "rank": self.rank if self.lora else 0, "checkpointing": self.gradient_checkpointing,
         }  # fmt: skip
 

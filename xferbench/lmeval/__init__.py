@@ -24,7 +24,7 @@ from xferbench.api import Example, Item, Measurement, Output
 from xferbench.errors import DataError, PluginError, UsageError, XferbenchError, unknown
 from xferbench.hub import concerns_data, explain, inside
 from xferbench.lmeval.classes import first, named, picked
-from xferbench.lmeval.engine import requests, undisturbed, vllm, wrapped
+from xferbench.lmeval.engine import requests, unasked, undisturbed, vllm, wrapped
 from xferbench.models import Model, tokenizer, tokens
 
 ALLOW = "--allow-code-execution (or HF_ALLOW_CODE_EVAL=1)"
@@ -163,7 +163,7 @@ class LmEvalTask:
 
         words = model.tokenizer if self.needs_model else tokenizer(model.checkpoint.base)
         first_ones, drawn = self._which(task, limit)
-        with undisturbed():
+        with undisturbed(), unasked():
             found = simple_evaluate(
                 model=wrapped(model, self.batch_size) if self.needs_model else vllm(model.checkpoint),
                 tasks=[task],

@@ -100,6 +100,19 @@ def heard(engine: Any) -> None:
 
 
 @contextmanager
+def unasked() -> Iterator[None]:
+    """Spare a call of lm-eval what nobody reads: it asks pip, the compiler and git about the machine, for a second."""
+    from lm_eval import evaluator
+
+    before = evaluator.add_env_info, evaluator.get_git_commit_hash
+    evaluator.add_env_info, evaluator.get_git_commit_hash = lambda results: None, lambda: None
+    try:
+        yield
+    finally:
+        evaluator.add_env_info, evaluator.get_git_commit_hash = before
+
+
+@contextmanager
 def undisturbed() -> Iterator[None]:
     """Keep lm-eval from changing the process: its seeding, its logging, and a scheduler's variables that break it."""
     import numpy
