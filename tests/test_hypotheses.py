@@ -215,7 +215,8 @@ def test_what_scorers_foretell_at_each_size_is_what_agreement_finds_there(tmp_pa
                 mean = sign * i + 0.01 * j
                 rows.append({"scorer": "cosine", "source": source, "target": target, "mean": mean, "step": "", "n": 3})
         runs[str(n)] = made.results(rows)
-    (row,) = ablation.ablation(runs)["influence"]
+    found = ablation.ablation(runs)
+    (row,) = found["influence"]
     assert (row["scorer"], row["recipe"], row["model"]) == ("cosine", "sft", "m")
     for point, results in zip(row["points"], runs.values(), strict=True):
         (expected,) = agreement.agreement(results, resamples=1000)
@@ -223,8 +224,8 @@ def test_what_scorers_foretell_at_each_size_is_what_agreement_finds_there(tmp_pa
         assert point["spearman"] is not None
     assert [point["examples"] for point in row["points"]] == [64, 256]
     assert row["points"][0]["spearman"] < 0 < row["points"][1]["spearman"]
-    assert "cosine" in ablation.text(ablation.ablation(runs)).partition("Influence")[2]
-    ablation.draw(ablation.ablation(runs), tmp_path / "a.png")
+    assert "cosine" in ablation.text(found).partition("Influence")[2]
+    ablation.draw(found, tmp_path / "a.png")
 
 
 def test_wordings_of_the_same_items_are_told_from_other_items():

@@ -203,6 +203,8 @@ def test_a_training_is_measured_on_its_way_at_the_checkpoints_that_it_keeps(plan
     assert planned(**asked, trainer=short).cells[0].step.id == plan.cells[0].step.id, "the baseline is the same step"
     with pytest.raises(UsageError, match="eval_points reads what a trainer keeps by the setting save_checkpoints"):
         planned(**asked, eval_points=3, trainer="grpo")
+    with pytest.raises(UsageError, match="eval_points=3 and save_checkpoints=2 of the trainer"):
+        planned(**asked, eval_points=3, trainer="sft:save_checkpoints=2")
     results = execute.execute(plan, Store(tmp_path), catalog.load())
     assert not results.not_done
     found = [(row["at"], row["of"], row["condition"], row["seed"]) for row in read(tmp_path).points]

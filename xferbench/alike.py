@@ -78,8 +78,8 @@ def _compared(
             examples[source] = draw(domain, data["n"], data["treatment"])
             if fingerprint(examples[source]) != data["fingerprint"]:
                 raise DataError(f"domain {data['domain']} gives other examples now than in the run")
-    (_, first), *_ = asked.values()
-    model = Later(root, first["id"])
+    first = next(iter(asked.values()))[1]
+    model: Any = Later(root, first["id"])
     for (name, source), (kind, recipe) in asked.items():
         scorer = catalog.make("scorer", recipe["scorer"]["name"], recipe["scorer"]["settings"])
         for other in dict.fromkeys(source for _, source in asked):

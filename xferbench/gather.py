@@ -218,7 +218,7 @@ def _top_shares(results: Results, store: Store, top: float = 0.2) -> None:
     """For each scorer, target and recipe, the share of each source among the `top` share of all examples (S0-3)."""
     groups: dict[tuple[str, str, str | None], list[dict[str, Any]]] = {}
     for row in results.attribution:
-        groups.setdefault((row["scorer"], row["target"], row["recipe"]), []).append(row)
+        groups.setdefault((row["scorer"], row["target"], row.get("recipe")), []).append(row)
     for rows in groups.values():
         if len(rows) < 2:
             rows[0]["top_share"] = None

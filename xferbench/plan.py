@@ -147,18 +147,20 @@ class Planner:
         scorers = tuple((text, self.named("scorer", text)) for text in self.asked.scorer)
         return Plan(self.asked, self.base, steps, tuple(unique.values()), tuple(once.values()), tuple(self.notes),
                     self.own_domains, self.supply.account(), tuple(subsets), self._similarities(), scorers,
-                    {text: self._learns(text) for text in self.asked.trainer}, along, self._groups())  # fmt: skip
+                    {text: self._learns(text) for text in self.asked.trainer}, along,
+                    {text: self.catalog.make("target", *spec(text)).group for text in self.asked.target})  # fmt: skip
 
     def _along(self, cells: Iterable[Planned]) -> tuple[Planned, ...]:
         """Every trained cell at each part of its training but the last."""
-        parts = range(1, self.asked.eval_points or 1)
-        return tuple(
-            dataclasses.replace(cell, step=dataclasses.replace(cell.step, part=part))
-            for cell in cells if cell.step.train is not None for part in parts
-        )  # fmt: skip
-
-    def _groups(self) -> dict[str, str]:
-        return {text: self.catalog.make("target", *spec(text)).group for text in self.asked.target}
+        parts = self.asked.eval_points
+        if parts is None:
+            return ()
+        trained = [cell for cell in cells if cell.step.train is not None]
+        kept = {cell.step.train.trainer.settings["save_checkpoints"] for cell in trained if cell.step.train} - {parts}
+        if kept:
+            raise UsageError(f"eval_points={parts} and save_checkpoints={kept.pop()} of the trainer: give one of them")
+        steps = [(cell, dataclasses.replace(cell.step, part=part)) for cell in trained for part in range(1, parts)]
+        return tuple(dataclasses.replace(cell, step=step) for cell, step in steps)
 
     def _similarities(self) -> dict[str, str]:
         names = [spec(text)[0] for text in self.asked.scorer]
@@ -287,7 +289,7 @@ class Planner:
             for key, value in getattr(self.catalog.make("scorer", name, settings), "needs", {}).items():
                 other, before = kept.setdefault(key, (f"scorer {name}", value))
                 if before != value:
-                    raise UsageError(f"{other} and scorer {name} ask for {key}={before} and {value}: give them one")
+                    raise UsageError(f"{other} and {name} ask for {key}={before} and {value}: give them one")
         return kept
 
     def _learns(self, text: str) -> str:

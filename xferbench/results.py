@@ -218,10 +218,12 @@ def under_recipes(found: Results) -> list[dict[str, Any]]:
         labels.setdefault(steps.get(cell.step, {}).get("train") or "", {})[cell.recipe] = None
     rows = []
     for row in found.attribution:
-        if "recipe" in row or row["step"] not in steps:
+        at = steps.get(row["step"], {}).get("train")
+        if "recipe" in row or row["step"] not in steps or not (at is None or at in labels or at in steps):
             rows.append(row)
-            continue
-        at = steps[row["step"]]["train"]
-        known = {None: None} if at is None else labels.get(at) or {steps[at]["trainer"]["name"]: None}
-        rows += [{**row, "recipe": label} for label in known]
+        elif at is None:
+            rows.append({**row, "recipe": None})
+        else:
+            known = labels[at] if at in labels else [steps[at]["trainer"]["name"]]
+            rows += [{**row, "recipe": label} for label in known]
     return rows

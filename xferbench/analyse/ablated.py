@@ -8,8 +8,8 @@ from xferbench.analyse.figure import lines, save, short, stack
 from xferbench.errors import UsageError
 
 COLOURS, MARKERS = ("#0072B2", "#D55E00", "#009E73", "#B0568C", "#E69F00", "#56B4E9", "#767676"), "osD^vXP"
-MOST = 14
-"""Lines of a panel that can still be told apart."""
+MOST = {"train_size": 7, "model_size": 7, "held_out": 14, "prompts": 14, "influence": 4}
+"""Lines of each panel that can still be told apart."""
 
 
 def draw(found: Mapping[str, Any], path: Path) -> None:
@@ -17,9 +17,10 @@ def draw(found: Mapping[str, Any], path: Path) -> None:
     panels = [(part, one) for part, one in PANELS.items() if found[part]]
     if not panels:
         raise UsageError("there is nothing to draw: " + "; ".join(found["reasons"].values()))
-    figure, axes = stack([HEIGHTS[part] + 0.24 * min(MOST, len(found[part])) for part, _ in panels])
+    counts = {part: min(MOST[part], len(found[part])) for part, _ in panels}
+    figure, axes = stack([HEIGHTS[part][0] + HEIGHTS[part][1] * count for part, count in counts.items()])
     for axis, (part, one) in zip(axes, panels, strict=True):
-        rows = found[part][:MOST]
+        rows = found[part][: MOST[part]]
         one(axis, rows)
         more = len(found[part]) - len(rows)
         axis.set_title(TITLES[part] + (f"\n({more} more not shown)" if more else ""), fontsize=10, loc="left", x=-0.1)
@@ -38,12 +39,15 @@ def _over(axis: Any, rows: list[Mapping[str, Any]], key: str, label: str) -> Non
     """Lines of gains over a size, with intervals; sizes on a logarithmic scale where all are known."""
     sizes = sorted({point[key] for row in rows for point in row["points"] if point[key] is not None})
     known = all(point[key] is not None for row in rows for point in row["points"]) and len(sizes) > 1
+    other = "model" if key == "examples" else "examples"
+    several = len({row[other] for row in rows}) > 1
     for i, row in enumerate(rows):
         points = [(place, point) for place, point in enumerate(row["points"]) if point["gain"]["value"] is not None]
         shift = 1 + 0.02 * (i - len(rows) / 2) if known else 1.0
         x = [(point[key] if known else place + 1) * shift for place, point in points]
         colour = COLOURS[i % len(COLOURS)]
-        name = f"{short(row['source'])} → {short(row['target'])} ({row['recipe']})"
+        of = f", {short(str(row[other]))}" + ("" if other == "model" else " examples") if several else ""
+        name = f"{short(row['source'])} → {short(row['target'])} ({row['recipe']}{of})"
         values = [100 * point["gain"]["value"] for _, point in points]
         axis.plot(x, values, marker=MARKERS[i % len(MARKERS)], color=colour, linewidth=1.6, label=name)
         for left, (_, point) in zip(x, points, strict=True):
@@ -59,7 +63,7 @@ def _over(axis: Any, rows: list[Mapping[str, Any]], key: str, label: str) -> Non
     axis.axhline(0, color="#767676", linewidth=1, zorder=0)
     axis.set_xlabel(label, fontsize=9)
     axis.set_ylabel("gain, points of 100, 95 % interval", fontsize=9)
-    axis.legend(fontsize=8, frameon=False, loc="upper left", bbox_to_anchor=(-0.1, -0.22))
+    axis.legend(fontsize=8, frameon=False, loc="upper left", bbox_to_anchor=(-0.1, -0.18))
 
 
 def _round(size: int) -> str:
@@ -88,8 +92,10 @@ def _held_out(axis: Any, rows: list[Mapping[str, Any]]) -> None:
             if gain["low"] is not None:
                 axis.plot([100 * gain["low"], 100 * gain["high"]], [at, at], color=colour, linewidth=1.6)
     axis.axvline(0, color="#767676", linewidth=1)
-    axis.set_yticks(range(len(rows)), [lines(f"{short(row['source'])} ({row['recipe']})") for row in rows], fontsize=8)
-    axis.set_ylim(len(rows) - 0.4, -0.9)
+    several = len({row["run"] for row in rows}) > 1
+    names = [f"{short(row['source'])} ({row['recipe']}" + (f", {row['run']})" if several else ")") for row in rows]
+    axis.set_yticks(range(len(rows)), [lines(name) for name in names], fontsize=8)
+    axis.set_ylim(len(rows) - 0.4, -1.9)
     axis.set_xlabel("gain, points of 100, 95 % interval", fontsize=9)
     axis.legend(fontsize=8, frameon=False, loc="upper left", ncols=2)
 
@@ -108,6 +114,7 @@ def _prompts(axis: Any, rows: list[Mapping[str, Any]]) -> None:
         axis.plot([], [], linestyle="", label=short(target), **style)
     shown = [
         lines(f"{short(row['curriculum']) or 'nothing'} {row['recipe']}")
+        + (f", {row['run']}" if len({one["run"] for one in rows}) > 1 else "")
         + (f"\nflips {100 * flips:.0f} %" if (flips := row["flip_rate"]["value"]) is not None else "")
         for row in rows
     ]
@@ -115,7 +122,12 @@ def _prompts(axis: Any, rows: list[Mapping[str, Any]]) -> None:
     axis.set_ylim(len(rows) - 0.4, -0.6)
     axis.set_xlabel("score, points (bar: mean of the wordings)", fontsize=9)
     axis.legend(
-        fontsize=8, frameon=False, loc="upper left", bbox_to_anchor=(-0.3, -0.2), title="wording", title_fontsize=8
+        fontsize=8,
+        frameon=False,
+        loc="upper left",
+        bbox_to_anchor=(-0.3, -0.5 / (0.42 * len(rows))),
+        title="wording",
+        title_fontsize=8,
     )
 
 
@@ -141,7 +153,7 @@ def _influence(axis: Any, rows: list[Mapping[str, Any]]) -> None:
     axis.set_ylim(-1.05, 1.05)
     axis.set_xlabel("training examples (logarithmic)", fontsize=9)
     axis.set_ylabel("rank correlation, 95 % interval", fontsize=9)
-    axis.legend(fontsize=8, frameon=False, loc="upper left", bbox_to_anchor=(-0.1, -0.22))
+    axis.legend(fontsize=8, frameon=False, loc="upper left", bbox_to_anchor=(-0.1, -0.18))
 
 
 PANELS = {
@@ -152,5 +164,8 @@ PANELS = {
     "influence": _influence,
 }
 """Each part of an ablation and what draws its panel."""
-HEIGHTS = {"train_size": 2.9, "model_size": 2.9, "held_out": 1.3, "prompts": 1.9, "influence": 3.1}
-"""Inches of a panel without its lines."""
+HEIGHTS = {
+    "train_size": (2.9, 0.24), "model_size": (2.9, 0.24), "held_out": (1.3, 0.34), "prompts": (1.6, 0.42),
+    "influence": (3.1, 0.24),
+}  # fmt: skip
+"""Inches of each panel without its lines, and of a line."""

@@ -82,7 +82,7 @@ def text(found: Sequence[Mapping[str, Any]]) -> str:
         line = [f"{row['curriculum']} → {row['target']}", row["recipe"], _ends(row["gain"])]
         for key in known:
             cost = row["cost"][key]
-            line += ["." if cost is None else f"{cost / UNITS[key][0]:.3g}", _ends(row["per"][key], 1)]
+            line += ["." if cost is None else f"{cost / UNITS[key][0]:.3g}", _ends(row["per"][key], False)]
         rows.append(line)
     lines = [grid(rows, ["left"] * 2 + ["right"] * (len(rows[0]) - 2)), ""]
     lines.append("Of one training with its measurement, mean over seeds; intervals: those of the gain.")
@@ -91,12 +91,11 @@ def text(found: Sequence[Mapping[str, Any]]) -> str:
     return "\n".join(lines)
 
 
-def _ends(row: Mapping[str, Any], times: float = 100.0) -> str:
-    if row["value"] is None:
-        return "."
-    form = points if times == 100 else lambda value, sign: plain(value)
-    ends = "" if row["low"] is None else f" [{form(row['low'], True)}, {form(row['high'], True)}]"
-    return form(row["value"], True) + ends
+def _ends(row: Mapping[str, Any], fraction: bool = True) -> str:
+    """A number with its interval: a fraction as points, or what points for a unit are."""
+    told = [None if row[key] is None else points(row[key], True) if fraction else plain(row[key])
+            for key in ("value", "low", "high")]  # fmt: skip
+    return "." if told[0] is None else told[0] + ("" if told[1] is None else f" [{told[1]}, {told[2]}]")
 
 
 def plain(value: float) -> str:

@@ -76,7 +76,7 @@ def hypotheses(
     return sorted(found, key=lambda row: row["id"])
 
 
-def typed(settings: Mapping[str, str]) -> dict[str, float]:
+def typed(settings: Mapping[str, str]) -> dict[str, Any]:
     """Read settings as typed: margin in points, rho a rank correlation."""
     try:
         return {key: float(value) / (100 if key == "margin" else 1) for key, value in settings.items()}
