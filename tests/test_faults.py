@@ -138,6 +138,18 @@ def test_two_runs_of_one_experiment_share_the_work_after_it(preempted, feather, 
     assert not left
 
 
+def test_a_process_in_which_a_plugin_keeps_memory_is_replaced(light, feather, tmp_path, monkeypatch):
+    """Each training keeps 300 MB, so each has a process of its own; the measurements, which keep nothing, share one."""
+    monkeypatch.setenv("PYTHONPATH", str(feather.folder))
+    monkeypatch.setenv("FEATHER_WRONG", "leaks")
+    done = light(tmp_path / "runs", seeds="0,1", conditions="transfer", executor="local:memory=0.28", jobs=1)
+    assert not done.not_done
+    lines = [line.split() for line in light.logged.read_text().splitlines()]
+    pids = {what: [pid for kind, _, pid in lines if kind == what] for what in ("train", "measure")}
+    assert len(set(pids["train"])) == len(pids["train"]) == 2
+    assert (len(pids["measure"]), len(set(pids["measure"]))) == (3, 1)
+
+
 def test_random_kills_leave_no_trace():
     """The long form is benchmarks/faults.py itself."""
     line = [sys.executable, str(ROOT / "benchmarks" / "faults.py"), "--kills", "3", "--seed", "1"]
