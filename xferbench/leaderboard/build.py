@@ -10,7 +10,7 @@ from xferbench.leaderboard.board import Board, read_board
 from xferbench.leaderboard.entry import slug
 from xferbench.leaderboard.page import page
 from xferbench.leaderboard.picture import picture
-from xferbench.leaderboard.rankings import standings
+from xferbench.leaderboard.rankings import chosen, standings
 from xferbench.leaderboard.reading import prefix
 from xferbench.leaderboard.readme import readme
 from xferbench.leaderboard.sheet import sheet
@@ -69,7 +69,7 @@ def _figures(rows: Sequence[Row]) -> dict[str, str]:
     """The matrix of each of the first models that has two sources and two targets: {path below the board: SVG}."""
     made = {}
     by_model: dict[str, list[Row]] = {}
-    for row in rows:
+    for row in chosen(rows):
         by_model.setdefault(row.model, []).append(row)
     for model, mine in list(by_model.items())[:FIGURES]:
         sides = [len({row.pair[i] for row in mine}) for i in (0, 1)]

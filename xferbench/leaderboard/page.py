@@ -13,7 +13,7 @@ from typing import Any
 
 from xferbench.leaderboard.again import Again
 from xferbench.leaderboard.entry import slug
-from xferbench.leaderboard.rankings import Standings
+from xferbench.leaderboard.rankings import Standings, chosen
 from xferbench.leaderboard.reading import FOOTER, READING, RULES, counts, notices, paragraphs, prefix
 from xferbench.leaderboard.rules import Rules
 from xferbench.leaderboard.view import Row, Score
@@ -24,20 +24,9 @@ MEANS = 3
 """Of the first so many conditions the tables show the mean."""
 LABELS = ("strong", "weak", "none", "inconclusive", "negative")
 FIELDS = (
-    "model",
-    "source",
-    "target",
-    "recipe",
-    "label",
-    "badge",
-    "seeds",
-    "n",
-    "own",
-    "means",
-    "gain",
-    "attribution",
-    "id",
-)
+    "model", "source", "target", "recipe", "label", "badge", "seeds", "n", "own", "chosen", "means", "gain",
+    "attribution", "id",
+)  # fmt: skip
 """Of one entry in the page's data, which data.js reads by these names: what tables, matrix and rankings show."""
 DETAILS = ("scores", "gain_reason", "others", "why", "reproduce", "facts")
 """What only the page of an entry shows: a text that the browser reads when somebody opens it, so that a board of a
@@ -93,7 +82,8 @@ def payload(rules: Rules, rows: Sequence[Row], standings: Standings) -> dict[str
     names["scorers"] = sorted({scorer for row in rows for scorer, _, _ in row.attribution})
     at = {kind: {name: place for place, name in enumerate(found)} for kind, found in names.items()}
     how = {one: place for place, one in enumerate(dict.fromkeys(row.again for row in rows))}
-    entries = [_entry(row, at) for row in rows]
+    best = {row.id for row in chosen(rows)}
+    entries = [_entry(row, at, row.id in best) for row in rows]
     details = [json.dumps(_details(row, how, words, told), separators=(",", ":")) for row in rows]
     index = {row.id: place for place, row in enumerate(rows)}
     ranked = {
@@ -110,12 +100,12 @@ def payload(rules: Rules, rows: Sequence[Row], standings: Standings) -> dict[str
     }  # fmt: skip
 
 
-def _entry(row: Row, at: dict[str, dict[str, int]]) -> list[Any]:
-    """One entry in the order of FIELDS."""
+def _entry(row: Row, at: dict[str, dict[str, int]], best: bool) -> list[Any]:
+    """One entry in the order of FIELDS; `best`: rankings and matrix take it, of several for the same pair."""
     gain = row.gain
     return [
         at["models"][row.model], at["sources"][row.source], at["targets"][row.target], at["recipes"][row.recipe],
-        at["labels"][row.label], at["badges"][row.badge], row.seeds, row.n, int(row.own),
+        at["labels"][row.label], at["badges"][row.badge], row.seeds, row.n, int(row.own), int(best),
         [None if score is None else _short(score.mean) for score in row.scores[:MEANS]],
         [*(_short(gain[key]) for key in ("value", "low", "high")),
          *(_digits(gain[key]) for key in ("p", "p_holm", "mde"))],

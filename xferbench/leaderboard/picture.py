@@ -12,23 +12,25 @@ from xferbench.leaderboard.view import Row
 
 LOSS, MID, GAIN = (156, 139, 208), (246, 244, 240), (238, 154, 58)
 """Purple and orange, which colour-blind readers tell apart; the numbers have their signs as well."""
-WIDE, TALL, LETTER = 76, 30, 6.7
+WIDE, TALL, LETTER = 76, 30, 7.2
 """Of a cell, and of a letter of a name, in pixels."""
+PALE = 0.3
+"""Of the colour, where a gain is not sure."""
 LONGEST = 26
 """Letters that are shown of a name."""
 
 
 def picture(rows: Sequence[Row], cut: int) -> str:
-    """Return the SVG of one model's rows, with `cut` letters less of every source and target."""
+    """Return the SVG of one model's rows, one a pair and recipe, with `cut` letters less of every name."""
     sources, targets = (sorted({row.pair[side] for row in rows}) for side in (0, 1))
     recipes = sorted({row.recipe for row in rows})
     top = max((abs(row.gain["value"]) for row in rows if row.gain["value"] is not None), default=0.0) or 1.0
     names = [_short(name[cut:]) for name in sources], [_short(name[cut:]) for name in targets]
-    left = 24 + round(LETTER * max(map(len, names[0])))
+    left = 22 + round(LETTER * max(map(len, names[0])))
     head = 52 + round(0.55 * LETTER * max(map(len, names[1])))
     panels = []
     for place, recipe in enumerate(recipes):
-        found = {row.pair: row for row in reversed(rows) if row.recipe == recipe}
+        found = {row.pair: row for row in rows if row.recipe == recipe}
         cells = [
             _cell(found.get((source, target)), left + WIDE * j, head + TALL * i, top)
             for i, source in enumerate(sources) for j, target in enumerate(targets)
@@ -38,8 +40,8 @@ def picture(rows: Sequence[Row], cut: int) -> str:
     slant = round(0.85 * LETTER * len(names[1][-1]))  # the last name leans out of its column
     return templates().get_template("gains.svg").render(
         model=rows[0].model, panels=panels, left=left, head=head, wide=WIDE, tall=TALL,
-        sources=names[0], targets=names[1], width=max(left + WIDE * len(targets) + max(24, slant - WIDE // 2), 470),
-        height=below + 44, below=below, top=points(top), loss=_hex(LOSS), mid=_hex(MID), gain=_hex(GAIN),
+        sources=names[0], targets=names[1], width=max(left + WIDE * len(targets) + max(24, slant - WIDE // 2), 400),
+        height=below + 58, below=below, top=points(top), loss=_hex(LOSS), mid=_hex(MID), gain=_hex(GAIN),
     ) + "\n"  # fmt: skip
 
 
@@ -47,7 +49,7 @@ def _cell(row: Row | None, x: int, y: int, top: float) -> dict[str, Any]:
     value = None if row is None else row.gain["value"]
     if row is None or value is None:
         return {"x": x, "y": y, "fill": "none", "text": "–", "sure": False, "own": False}
-    share = min(1.0, abs(value) / top)
+    share = min(1.0, abs(value) / top) * (1.0 if row.sure or row.own else PALE)
     side = GAIN if value > 0 else LOSS
     fill = _hex(tuple(round(a + (b - a) * share) for a, b in zip(MID, side, strict=True)))
     return {"x": x, "y": y, "fill": fill, "text": points(value, sign=True), "sure": row.sure, "own": row.own}

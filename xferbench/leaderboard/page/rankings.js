@@ -96,5 +96,5 @@ function predictorCard(standing) {
     standing.reason === null ? null : el("p", { class: "hint" }, said(standing.reason)));
 }
 function showStandings(id, found, card, none) {
-  swap(place(id), found.length ? el("div", { class: "cards" }, found.slice(0, 24).map(card)) : el("p", { class: "hint" }, none));
+  swap(place(id), found.length ? el("div", { class: "cards roomy" }, found.slice(0, 24).map(card)) : el("p", { class: "hint" }, none));
 }

@@ -37,7 +37,7 @@ function showScatter() {
     const list = [];
     for (const entry of of(settings[setting])) {
       const found = entry.attribution.find((row) => row[0] === scorer);
-      if (!entry.own && found && known(found[1]) && known(entry.gain[0])) list.push({ entry, x: found[1] });
+      if (entry.chosen && !entry.own && found && known(found[1]) && known(entry.gain[0])) list.push({ entry, x: found[1] });
     }
     const every = Math.ceil(list.length / MOST);
     const shown = list.filter((_, i) => i % every === 0);
