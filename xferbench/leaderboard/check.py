@@ -95,8 +95,8 @@ def _seeds(entry: Entry, rules: Rules) -> Iterator[Fault]:
         if condition != "baseline" and len(set(found)) < rules.seeds:
             yield "seeds", f"{condition} has {len(set(found))}; the board asks for {rules.seeds}"
     trained_on = {condition: set(found) for condition, found in seeds.items() if condition != "baseline"}
-    for condition, found in trained_on.items():
-        if found != trained_on.get("transfer", found):
+    for condition, these in trained_on.items():
+        if these != trained_on.get("transfer", these):
             yield "seeds", f"{condition} was trained with other seeds than transfer"
     trained = sorted({seed for found in seeds.values() for seed in found if seed is not None})
     if list(entry.seeds) != trained:

@@ -12,11 +12,11 @@ entries (`board.findings` adds it). `checksums` has a digest for each other sect
 Reading is strict (text.py): the types below and nothing else. These types are the JSON schema as well.
 """
 
+import datetime
 import hashlib
 import json
 import re
 from collections.abc import Iterator
-from datetime import date
 from functools import cache
 from typing import Annotated, Any, Literal
 
@@ -237,7 +237,7 @@ class Entry(Frozen, frozen=True):
     target: Name
     recipe: Recipe
     submitter: Submitter
-    date: date
+    date: datetime.date
     origin: Origin | None
     """None: measured by a run of xferbench, with items. Else: imported from a published table."""
     packages: dict[Name, Name]

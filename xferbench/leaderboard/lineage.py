@@ -1,7 +1,7 @@
 """Do the steps of an entry say what its cells say? Ids are hashes of recipes; curricula, seeds and limits follow."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -169,7 +169,7 @@ def _alike(made: Mapping[tuple[str, int | None], Train]) -> Iterator[Fault]:
 def _curricula(entry: Entry, asked: Asked | None) -> Iterator[Fault]:
     """What each condition must have been trained on, by its name (plan.py writes them so)."""
     source, own = entry.source, asked.domain if asked else None
-    right = {
+    right: Mapping[str, Sequence[str | None]] = {
         "baseline": [""],
         "transfer": [source],
         "placebo": [source],

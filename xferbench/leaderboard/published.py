@@ -5,8 +5,8 @@ other row was trained on, and which source is direct training for which target. 
 number of items that the publication states; without it there is none.
 """
 
+import datetime
 import hashlib
-from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +47,7 @@ class Reading(Frozen, frozen=True, kw_only=True):
     recipe: Recipe
     metric: Name = "score"
     by: Name
-    date: date
+    date: datetime.date
     baseline: Name
     """The row of the model before training."""
     sources: dict[Name, Name]
