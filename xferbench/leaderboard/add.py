@@ -13,7 +13,7 @@ from xferbench.leaderboard.assemble import Evidence, Tried, assemble
 from xferbench.leaderboard.board import Board, read_board
 from xferbench.leaderboard.check import check, form
 from xferbench.leaderboard.entry import Entry, render
-from xferbench.leaderboard.text import one_line, read_bytes
+from xferbench.leaderboard.text import one_line, read_bytes, write
 from xferbench.results import Results, read
 
 AGREE = 1e-6
@@ -52,20 +52,6 @@ def add(root: Path, run: Path, about: Mapping[str, Any]) -> str:
         write(root, place, text)
     same = len(made) - len(new)
     return f"{root}: {len(new)} entries added" + (f", {same} were there already" if same else "")
-
-
-def write(root: Path, path: Path, data: bytes) -> None:
-    """Write a file of the board whole or not at all, and never through a link that leads out of it."""
-    for folder in [path.parent, *path.parent.parents]:
-        if folder == root:
-            break
-        if folder.is_symlink():
-            raise VerificationError(f"{folder} is a link: nothing is written through it")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f"{path.name}.part")
-    part.unlink(missing_ok=True)
-    part.write_bytes(data)
-    part.replace(path)
 
 
 def _made(board: Board, results: Results, pair: Pair, about: Mapping[str, Any]) -> tuple[Entry, bytes, bytes]:
