@@ -41,8 +41,10 @@ LEFT = {
     r"^xferbench (attribute|drift)|analyse drift": "loads models: test_index.py, test_drift.py",
     r"^xferbench step|^xferbench gc": "changes the store: test_store.py, test_upkeep.py",
     r"analyse (training|outputs|mix)": "reads real trainings: test_curricula.py, test_outputs.py, test_mix.py",
+    r"analyse (composition|similarity)": "reads scores of examples: test_composition.py, test_similarity.py",
     r"analyse methods": "compares two recipes: test_methods.py",
-    r"analyse features": "reads the items of real tasks: test_features.py",
+    r"analyse ablation": "compares several runs: test_hypotheses.py",
+    r"analyse (contamination|features)": "reads the items of real tasks: test_contamination.py, test_features.py",
     r"add leaderboards/mini": "adds a run of the suite mini: test_leaderboard.py",
     r"--against": "needs a git remote: test_leaderboard.py",
 }
@@ -211,14 +213,14 @@ def shelf(tmp_path_factory, feather, world):
     for name in ("docs/studies", "leaderboards", "plugins/xferbench_suites"):
         shutil.copytree(ROOT / name, folder / name)
     shutil.copy(ROOT / "docs" / "studies" / "order.csv", folder / "table.csv")
-    asked = "run --suite feather --source f/d0,f/d2 --target f/t1,f/t3 --trainer quill --executor inline --jobs 1"
-    rest = ["--curriculum", "f/d0>f/d1,f/d1>f/d0", "--scorer", "random,vocabulary"]
+    asked = "run --suite feather --source f/d0 --target f/t1 --trainer quill --executor inline --jobs 1"
+    rest = ["--conditions", "transfer,direct,sequential", "--curriculum", "f/d1>f/d0", "--scorer", ""]
     with lightly(feather, world, "", FEATHER_SECONDS="0") as patch:
         patch.chdir(folder)
         done = CliRunner().invoke(main, [*asked.split(), *rest])
         assert done.exit_code == 0, done.output
         rows = shutil.copytree("runs", "rows", ignore=shutil.ignore_patterns("steps", "experiments"))
-        for name in ("proposal", "three", "orders", "ablation/small"):
+        for name in ("proposal", "three", "orders"):
             shutil.copytree(rows, folder / "runs" / name)
         yield folder
 
