@@ -29,6 +29,7 @@ def begin(settings: Settings, start: Checkpoint, seed: int) -> Model:
     if settings.lora and start.adapter is None:
         network = get_peft_model(network, _lora(settings))
     elif not settings.lora:
+        network = network.float()  # 16 bits, as a GPU loads them, would round small updates away
         network = network.merge_and_unload() if start.adapter is not None else network
         network.requires_grad_(True)
     return Model(network.train(), model.tokenizer, start)

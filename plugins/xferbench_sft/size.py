@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 WIDTH = 4
-"""Bytes a number: adapters are kept in float32, and so is a whole model that was trained on a CPU."""
+"""Bytes a number: adapters and whole models are trained and kept in float32."""
 NOT_ADAPTED = re.compile(r"embed|wte|wpe|lm_head")
 """Tables of tokens and positions, and the output layer, which peft's all-linear leaves out."""
 
