@@ -27,6 +27,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from xferbench.api import question
 from xferbench.errors import UsageError
 
 FILE, ALIKE = "results.jsonl", "alike.json"
@@ -128,9 +129,18 @@ class Results:
 
     def scores(self, step: str) -> NDArray[np.float64]:
         """Return the finite scores of one attribution step's training examples, in the order of the file."""
+        return np.array(list(self._finite(step).values()), dtype=float)
+
+    def questions(self, step: str) -> NDArray[np.intp]:
+        """Return, beside each of `scores`, the number of the question (from 0) that the example answers."""
+        numbers: dict[str, int] = {}
+        asked = [numbers.setdefault(question(name), len(numbers)) for name in self._finite(step)]
+        return np.array(asked, dtype=np.intp)
+
+    def _finite(self, step: str) -> dict[str, float]:
         path = None if self.root is None else self.root / "scores" / f"{step}.jsonl.gz"
-        found = read_scores(path).values() if path is not None and path.is_file() else ()
-        return np.array([score for score in found if score is not None], dtype=float)
+        found = read_scores(path) if path is not None and path.is_file() else {}
+        return {name: score for name, score in found.items() if score is not None}
 
 
 def _lines(path: Path) -> list[dict[str, Any]]:

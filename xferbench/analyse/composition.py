@@ -33,7 +33,8 @@ def composition(results: Results, *, resamples: int = 1000, seed: int = 0) -> li
     """Return one row for each scorer, target and source: recall, share and lift over the percentiles 1 to 100.
 
     excess: the area between the recall curve and the diagonal (-0.5 to 0.5; 0: a fair share), with the 95 % percentile
-    interval of a bootstrap over the examples of each source. late: whether the lift stays below 0.5 up to 10 %.
+    interval of a bootstrap over the questions of each source: where one has many answers, they are drawn together.
+    late: whether the lift stays below 0.5 up to 10 %.
     None, beside a reason, with a single source or no scores.
     """
     groups: dict[tuple[str, str, str], list[Mapping[str, Any]]] = {}
@@ -48,14 +49,16 @@ def composition(results: Results, *, resamples: int = 1000, seed: int = 0) -> li
             found += [{**name, "source": source, "n": len(scores[source]), "reason": reason} for source in scores]
             continue
         curves = recall(scores)
-        ends = intervals(scores, resamples, seed)
+        asked = {row["source"]: results.questions(row["step"]) for row in rows}
+        ends = intervals(scores, resamples, seed, asked)
         total = sum(map(len, scores.values()))
         for source, given in scores.items():
             curve = curves[source]
             lift = curve / (np.array(PERCENTS) / 100)
             found.append(
                 {
-                    **name, "source": source, "n": len(given), "reason": None,
+                    **name, "source": source, "n": len(given),
+                    "questions": int(asked[source].max()) + 1, "reason": None,
                     "recall": curve.round(6).tolist(), "share": (lift * len(given) / total).round(6).tolist(),
                     "lift": lift.round(6).tolist(), "excess": number(excess(curve)),
                     "low": number(ends[source][0]), "high": number(ends[source][1]),
@@ -93,21 +96,30 @@ def excess(curve: NDArray[np.float64]) -> float:
     return float(((whole[1:] + whole[:-1]) / 2).mean() - 0.5)
 
 
-def intervals(scores: Scores, resamples: int, seed: int) -> dict[str, tuple[float, float]]:
-    """Percentile interval of each excess over examples drawn with replacement within their source.
+def intervals(
+    scores: Scores, resamples: int, seed: int, questions: Mapping[str, NDArray[np.intp]] | None = None
+) -> dict[str, tuple[float, float]]:
+    """Percentile interval of each excess over questions drawn with replacement within their source.
 
+    `questions`: beside each score the number of its question, from 0; None: every example is a question of its own.
     The excess of s is, but for the grid, the chance that an example of s outscores one drawn from all, minus 1/2.
     """
     rng = np.random.default_rng(seed)
     draws: dict[str, list[float]] = {source: [] for source in scores}
-    whole = np.sort(np.concatenate(list(scores.values())))
-    ranks = {source: np.searchsorted(whole, given) for source, given in scores.items()}
+    levels = np.unique(np.concatenate(list(scores.values())))
+    places = {source: np.searchsorted(levels, given) for source, given in scores.items()}
+    asked = {source: np.arange(len(given)) if questions is None else questions[source]
+             for source, given in scores.items()}  # fmt: skip
     for _ in range(resamples):
-        drawn = {source: rng.choice(given, len(given)) for source, given in ranks.items()}
-        every = np.sort(np.concatenate(list(drawn.values())))
+        drawn = {}  # {source: how often each level was drawn}
+        for source, place in places.items():
+            many = int(asked[source].max()) + 1
+            times = np.bincount(rng.integers(0, many, many), minlength=many)[asked[source]]
+            drawn[source] = np.bincount(place, weights=times, minlength=len(levels))
+        every = np.sum(list(drawn.values()), axis=0)
+        below = np.cumsum(every) - every / 2  # equal ones count half
         for source, given in drawn.items():
-            below = np.searchsorted(every, given, "left") + np.searchsorted(every, given, "right")
-            draws[source].append(float(below.mean()) / (2 * len(every)) - 0.5)
+            draws[source].append(float(given @ below / (given.sum() * every.sum())) - 0.5)
     return {source: tuple(np.quantile(given, [0.025, 0.975])) for source, given in draws.items()}
 
 
@@ -134,8 +146,15 @@ def text(found: Sequence[Mapping[str, Any]]) -> str:
             "",
             "lift: part of the top over part of all examples; excess area: between the recall curve and the diagonal,",
             f"0 where a source has its fair share at every cut; negligible: lift below {NEGLIGIBLE} up to {LATE} %.",
+            *_asked(found),
         ]
     )
+
+
+def _asked(found: Sequence[Mapping[str, Any]]) -> list[str]:
+    few = {row["source"]: row["questions"] for row in found if row["reason"] is None and row["questions"] < row["n"]}
+    told = ", ".join(f"{source} {many:,}" for source, many in few.items())
+    return [f"questions, where one has several answers (drawn together for the interval): {told}"] if few else []
 
 
 def draw(found: Sequence[Mapping[str, Any]], path: Path) -> None:
