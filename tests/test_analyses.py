@@ -6,11 +6,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from made import Made
 
-from xferbench.analyse import index, order, table, traits, wide
+from xferbench.analyse import index, menu, order, table, traits, wide
 from xferbench.analyse.transfer import findings
+from xferbench.cli import main
 from xferbench.errors import UsageError
 from xferbench.results import Cell, Results, write_items
 
@@ -198,6 +201,73 @@ def test_index_refuses_what_it_cannot_use(tmp_path):
         index.index(written(tmp_path, "c,math/a\nx,2\n"))
     with pytest.raises(UsageError, match="divides"):
         index.index(written(tmp_path, "c,math/a\nbase,0\nx,2\n"), version="v1")
+
+
+FAMILIES = """model,method,base,size,math/a,math/b,other/c,other/d
+small,,,1B,10,20,30,40
+small-sft,sft,small,1B,30,35,32,38
+small-rl,rl,small,1B,31,37,36,45
+large,,,8B,30,40,50,60
+large-rl,rl,large,8B,45,52,58,66
+"""
+
+
+def test_models_of_several_bases_are_each_held_against_their_own(tmp_path):
+    table = written(tmp_path, FAMILIES)
+    sigma = {"math": 1.0, "other": 1.3}
+    found = index.index(table, sigma=sigma, resamples=50)
+    about = {(row["row"], row["base"], row["method"], row["size"]) for row in found["rows"]}
+    assert about == {
+        ("small-sft", "small", "sft", "1B"), ("small-rl", "small", "rl", "1B"), ("large-rl", "large", "rl", "8B")
+    }  # fmt: skip
+    lines = FAMILIES.splitlines()
+    for base, rows in (("small", lines[1:4]), ("large", lines[4:])):
+        alone = "c,math/a,math/b,other/c,other/d\n" + "\n".join(
+            ",".join([row.split(",")[0].replace(base + "-", "x-"), *row.split(",")[4:]]) for row in rows
+        )
+        by_itself = raw(index.index(written(tmp_path, alone.replace(f"\n{base},", "\nbase,")), sigma=sigma))
+        for (row, group), value in by_itself.items():
+            assert raw(found)[row.replace("x-", f"{base}-"), group] == pytest.approx(value)
+    # pooled: one spread a group, over the gains of all three models
+    gains = {"math": [20, 15, 21, 17, 15, 12], "other": [2, -2, 6, 5, 8, 6]}
+    pooled = {group: float(np.std(values)) for group, values in gains.items()}
+    assert raw(index.index(table, resamples=50)) == pytest.approx(raw(index.index(table, sigma=pooled, resamples=50)))
+    assert "small-rl   rl      1B    other" in index.text(found)
+    index.draw(found, tmp_path / "index.png")
+    with pytest.raises(UsageError, match=r"row \(column base\) 'smal'.*did you mean 'small'"):
+        index.index(written(tmp_path, FAMILIES.replace("sft,small", "sft,smal")))
+
+
+def test_a_line_without_a_group_says_what_the_models_are(tmp_path):
+    turned = written(tmp_path, INDEX + ",method,,sft,sft,rl\n")
+    assert turned.carried == {"method": ("", "sft", "sft", "rl")}
+    plainly = index.index(written(tmp_path, INDEX), resamples=50)
+    found = index.index(turned, resamples=50)
+    assert raw(found) == raw(plainly)
+    assert [row["method"] for row in found["rows"]] == ["sft"] * 4 + ["rl"] * 2
+
+
+def test_the_index_of_runs_takes_groups_and_methods_from_their_rows(tmp_path):
+    asked = CliRunner()
+    gains = {"one": (0.4, 0.3), "two": (0.6, 0.5)}
+    for seed, (name, (math, other)) in enumerate(gains.items()):
+        run = Made(seed, n=50, groups={"m": "math", "o": "other"}, model={"name": name, "parameters": 1000})
+        for target, gain in (("m", math), ("o", other)):
+            run.add("baseline", "", target, 0.2)
+            for recipe, part in (("sft", 0.5), ("rl", 1.0)):
+                run.add("transfer", "mine", target, 0.2 + part * gain, recipe=recipe, source="mine")
+        run.written(tmp_path / "runs" / name)
+    done = asked.invoke(main, ["analyse", "index:sigma=math:1|other:1,version=v2", str(tmp_path / "runs"), "--json"])
+    rows = {row["row"]: row for row in json.loads(done.output)["rows"]}
+    assert set(rows) == {f"{run}: mine ({by})" for run in gains for by in ("sft", "rl")}
+    assert (rows["two: mine (rl)"]["base"], rows["two: mine (rl)"]["method"]) == ("two: base", "rl")
+    table = wide.models(menu.read(tmp_path / "runs", "points", {}).runs)
+    value = dict(zip(table.rows, 100 * table.array(), strict=True))
+    up = value["two: mine (rl)"] - value["two: base"]
+    assert rows["two: mine (rl)"]["raw"] == pytest.approx(100 * np.sqrt(up[1] / up[0]))  # one benchmark a group
+    for wrong, words in (("index:sigm=1", "did you mean 'sigma'"), ("index:sigma=math:x", "sigma is pooled"),
+                         ("traits:x=1", "takes no settings"), ("hypotheses:rho=big", "takes numbers")):  # fmt: skip
+        assert words in asked.invoke(main, ["analyse", wrong, str(tmp_path / "runs" / "one")]).output
 
 
 # traits --------------------------------------------------------------------------------------------------------------

@@ -104,6 +104,11 @@ def test_a_yaml_that_is_not_there_gets_one_line(ask, tmp_path):
     refused(ask("run", "none.yaml"), "none.yaml cannot be read: No such file or directory", tmp_path)
 
 
+def test_an_option_without_its_value_gets_one_line(ask, tmp_path):
+    told = "--source lacks its value: --target stands in its place"
+    refused(ask("run", "--source", "--target", "quick", "--suite", "tiny"), told, tmp_path)
+
+
 def test_neither_source_nor_target_gets_one_line(ask, tmp_path):
     refused(ask("run", "--suite", "tiny"), "say what to learn from and what to measure", tmp_path)
 
@@ -228,6 +233,7 @@ def test_list_says_the_fields_with_their_defaults(ask):
 
 
 def test_list_of_what_is_no_kind_gets_the_nearest(ask, tmp_path):
+    refused(ask("list"), "say what to list: domains, trainers, ", tmp_path)
     refused(ask("list", "domain_s"), "unknown kind 'domain_s'; did you mean 'domains'?", tmp_path)
 
 

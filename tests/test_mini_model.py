@@ -1,5 +1,7 @@
 """The script that makes the mini world's model: a run that was stopped goes on to the very same bytes."""
 
+import json
+
 import pytest
 
 from xferbench_mini import pretrain
@@ -36,3 +38,30 @@ def test_pretraining_goes_on_where_it_was_stopped(tmp_path, monkeypatch):
     one.pop("SHA256SUMS.json"), two.pop("SHA256SUMS.json")  # hold the seconds of the card
     assert "model.safetensors" in one
     assert one == two
+
+
+def test_two_runs_give_the_same_adapters_scores_and_tables(xferbench, tmp_path):
+    """sft, then grpo, on mini itself, twice from nothing: all but the seconds is the same, byte for byte."""
+    asked = ("run", "--source", "math", "--target", "gpqa", "--trainer", "sft>grpo:steps=1,batch_size=8,k=4")
+    small = ("--conditions", "baseline,transfer", "--seeds", "0", "--train-limit", "32", "--eval-limit", "16")
+    printed = []
+    for name in ("one", "two"):
+        done = xferbench(*asked, *small, "--scorer", "cosine,bm25", "--out", name, "--json", cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+        found = json.loads(done.stdout)
+        assert found.pop("store") == name
+        for row in (*found["cells"], *found["findings"]):
+            del row["cost"]["seconds"]
+        printed.append(found)
+    assert printed[0] == printed[1]
+    one, two = (
+        {
+            str(path.relative_to(tmp_path / name)): path.read_bytes()
+            for pattern in ("**/*.safetensors", "**/scores.jsonl.gz", "**/step.json", "items/*")
+            for path in (tmp_path / name).glob(pattern)
+        }
+        for name in ("one", "two")
+    )
+    assert one.keys() == two.keys()
+    assert [path for path in one if one[path] != two[path]] == []
+    assert sum(path.endswith("adapter_model.safetensors") for path in one) == 2

@@ -50,7 +50,7 @@ def test_the_second_trainer_of_a_recipe_goes_on_from_the_first(done):
     assert {step["start"]["id"] for step in second} <= {step["id"] for step in steps}
     assert {step["trainer"]["name"] for step in second} == {"grpo"}
     assert all(step["start"]["trainer"]["name"] == "sft" for step in second)
-    assert all(set(step["trainer"]["aside"]) == {"save_every", "report_to"} for step in steps)
+    assert all(set(step["trainer"]["aside"]) == {"save_every", "report_to", "processes"} for step in steps)
 
 
 def test_responses_that_did_not_end_are_counted_in_the_result_and_told(done):

@@ -25,6 +25,11 @@ class Example:
     source: str = ""
 
 
+def question(example: str) -> str:
+    """Return the question that an example answers, by its id: a#1 and a#2 answer one."""
+    return example.rpartition("#")[0] or example
+
+
 @dataclass(frozen=True)
 class Checkpoint:
     """A model on disk: a hub id or a folder with weights, and the folder of a LoRA adapter on top of it, if any."""
@@ -99,7 +104,10 @@ class Trainer(Protocol):
     It may foretell what one training leaves on the disk, in bytes: checkpoint_bytes(base: Path) -> int; and what it
     takes on so many examples, effort(examples: int) -> {steps: of the optimiser; sequences: learnt from, repeats
     counted; length: tokens of one at most; at_once: sequences in memory; generated: answers drawn; answer: tokens of
-    one at most; rank: of the adapter, 0 for all weights; checkpointing: whether activations are computed twice}.
+    one at most; rank: of the adapter, 0 for all weights; checkpointing: whether activations are computed twice;
+    elsewhere: True where it is done on machines that are not ours}.
+    One with `processes` above 1 has train() called with equal arguments in each of so many processes, started by
+    accelerate launch: each returns the checkpoint, which one of them wrote before any of them returns.
     """
 
     name: ClassVar[str]

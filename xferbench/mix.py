@@ -75,7 +75,7 @@ def plan(
     scorer = planner.named("scorer", asked.scorer[0])
     both = tuple(sorted(pools.values(), key=lambda data: data.domain))
     able.check(catalog, (both,), trainers)
-    keeping = (*trainers[:-1], planner.keeping(trainers[-1]))
+    keeping = (*trainers[:-1], planner.keeping(trainers[-1], planner.kept))
     planner.kept = {}  # what the arms train is not scored itself
     at = planner.train((both,), keeping, asked.seeds[0]) if mix.score_at == "mixed" else None
     scored = {name: planner.attribute(at, scorer, data, target) for name, data in pools.items()}

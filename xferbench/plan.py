@@ -1,7 +1,7 @@
 """Experiment -> steps in order, none twice. Everything that can be wrong is found here, before anything is trained."""
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -142,11 +142,25 @@ class Planner:
         """Return the plan of these cells, attributions and random halves, none twice."""
         unique = {(c.condition, c.recipe, c.source, c.target, c.seed, c.step.id): c for c in cells}
         once = {step.id: step for step in attributions}
-        steps = self._ordered([*unique.values(), *subsets], list(once.values()))
+        along = self._along(unique.values())
+        steps = self._ordered([*unique.values(), *along, *subsets], list(once.values()))
         scorers = tuple((text, self.named("scorer", text)) for text in self.asked.scorer)
         return Plan(self.asked, self.base, steps, tuple(unique.values()), tuple(once.values()), tuple(self.notes),
                     self.own_domains, self.supply.account(), tuple(subsets), self._similarities(), scorers,
-                    {text: self._learns(text) for text in self.asked.trainer})  # fmt: skip
+                    {text: self._learns(text) for text in self.asked.trainer}, along,
+                    {text: self.catalog.make("target", *spec(text)).group for text in self.asked.target})  # fmt: skip
+
+    def _along(self, cells: Iterable[Planned]) -> tuple[Planned, ...]:
+        """Every trained cell at each part of its training but the last."""
+        parts = self.asked.eval_points
+        if parts is None:
+            return ()
+        trained = [cell for cell in cells if cell.step.train is not None]
+        kept = {cell.step.train.trainer.settings["save_checkpoints"] for cell in trained if cell.step.train} - {parts}
+        if kept:
+            raise UsageError(f"eval_points={parts} and save_checkpoints={kept.pop()} of the trainer: give one of them")
+        steps = [(cell, dataclasses.replace(cell.step, part=part)) for cell in trained for part in range(1, parts)]
+        return tuple(dataclasses.replace(cell, step=step) for cell, step in steps)
 
     def _similarities(self) -> dict[str, str]:
         names = [spec(text)[0] for text in self.asked.scorer]
@@ -231,7 +245,8 @@ class Planner:
             # Scorers look at what training on a source alone left, with the first seed.
             scored = stage == 0 and seed == self.asked.seeds[0] and self._is_source(data)
             share = self._share(data) if self.asked.budget == "additive" else 1 / len(stages)
-            for trainer in (*trainers[:-1], self.keeping(trainers[-1]) if scored else trainers[-1]):
+            last = self.keeping(trainers[-1], {"save_checkpoints": ("eval_points", self.asked.eval_points)})
+            for trainer in (*trainers[:-1], self.keeping(last, self.kept) if scored else last):
                 assert seed is not None
                 step = Train(self.base, step, self._part(trainer, share), data, seed, _versions(TRAINING))
         return step
@@ -260,9 +275,9 @@ class Planner:
         for text in self.asked.scorer:
             name, settings = spec(text)
             for key, value in getattr(self.catalog.make("scorer", name, settings), "needs", {}).items():
-                other, before = kept.setdefault(key, (name, value))
+                other, before = kept.setdefault(key, (f"scorer {name}", value))
                 if before != value:
-                    raise UsageError(f"scorers {other} and {name} ask for {key}={before} and {value}: give them one")
+                    raise UsageError(f"{other} and {name} ask for {key}={before} and {value}: give them one")
         return kept
 
     def _learns(self, text: str) -> str:
@@ -273,16 +288,18 @@ class Planner:
         }
         return "both" if len(kinds) > 1 else "rewards" if kinds.pop() else "answers"
 
-    def keeping(self, trainer: Named) -> Named:
-        """Return the trainer set to keep what the scorers read; what the user set already stays as it is."""
+    def keeping(self, trainer: Named, wanted: Mapping[str, tuple[str, Any]]) -> Named:
+        """Return the trainer set to keep {setting: (for whom, value)}; what the user set already stays as it is."""
         settings = {**trainer.settings, **trainer.aside}
-        for key, (scorer, value) in self.kept.items():
+        for key, (whom, value) in wanted.items():
+            if value is None:
+                continue
             if key not in settings:
                 known = self.catalog.entries["trainer"].items()
-                able = ", ".join(name for name, entry in known if key in fields(entry.value)) or "none"
+                having = ", ".join(name for name, entry in known if key in fields(entry.value)) or "none"
                 raise UsageError(
-                    f"scorer {scorer} reads what a trainer keeps by the setting {key}, and {trainer.name} has none "
-                    f"(trainers that have: {able})"
+                    f"{whom} reads what a trainer keeps by the setting {key}, and {trainer.name} has none "
+                    f"(trainers that have: {having})"
                 )
             settings[key] = settings[key] or value
         return self._resolved("trainer", trainer.name, settings)
@@ -350,7 +367,8 @@ class Planner:
         name, settings = spec(text)
         entry = self.catalog.entry("target", name)
         made = self.catalog.make("target", name, settings)
-        values = {key: getattr(made, key) for key in fields(made) if key != "domain"}
+        silent = ("domain", *getattr(made, "silent", ()))
+        values = {key: getattr(made, key) for key in fields(made) if key not in silent}
         return Named(name, {**values, "fingerprint": made.fingerprint()}, f"{entry.plugin.label}, {made.version}")
 
     def _ordered(self, cells: "list[Planned | Subset]", attributions: list[Attribute]) -> tuple[Step, ...]:

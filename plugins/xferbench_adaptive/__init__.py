@@ -39,8 +39,9 @@ class Adaptive(SFT):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.policy != "given" or self.save_checkpoints or self.capture_updates:
-            raise UsageError("trainer adaptive knows no policy=self, save_checkpoints or capture_updates: sft does")
+        if self.policy != "given" or self.save_checkpoints or self.capture_updates or self.processes > 1:
+            kept = "policy=self, save_checkpoints, capture_updates or processes"
+            raise UsageError(f"trainer adaptive knows no {kept}: sft does")
         for name, known in (("method", ("learnability", "gradient")), ("watch", ("loss", "reward"))):
             if getattr(self, name) not in known:
                 raise UsageError(f"trainer adaptive: {name} is {' or '.join(known)}, not {getattr(self, name)!r}")

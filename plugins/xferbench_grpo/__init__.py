@@ -17,6 +17,7 @@ POSITIVE = (
     "steps",
     "batch_size",
     "accumulate",
+    "processes",
     "iterations",
     "ahead",
     "temperature",
@@ -39,7 +40,7 @@ class GRPO:
     check_with: ClassVar[dict[str, int]] = {"steps": 2, "k": 4, "batch_size": 8, "max_completion": 8}
     """Settings with which `xferbench plugins check` is quick."""
     step_settings: ClassVar[tuple[str, ...]] = ("steps",)
-    aside: ClassVar[tuple[str, ...]] = ("save_every", "report_to")
+    aside: ClassVar[tuple[str, ...]] = ("save_every", "report_to", "processes")
     learning_rate: float = 1e-5
     steps: int = 100
     k: int = 8
@@ -84,6 +85,9 @@ class GRPO:
     """colocate: on the GPU that trains; server: with `trl vllm-serve`, running elsewhere."""
     vllm_memory: float = 0.3
     """The share of the GPU that a colocated vLLM takes."""
+    processes: int = 1
+    """Processes that share each step's responses out among them, one a GPU, started by accelerate launch. Each draws
+    from random numbers of its own, so that other responses are drawn than by one process."""
     save_every: float = 300.0
     """Seconds between the checkpoints that a killed training goes on from; they are gone when it is done."""
     report_to: str = "none"
@@ -119,6 +123,11 @@ class GRPO:
                 f"trainer grpo: batch_size {self.batch_size} cannot be split into accumulate={self.accumulate} "
                 "equal parts"
             )
+        if self.batch_size // self.accumulate % self.processes:
+            raise UsageError(
+                f"trainer grpo: {self.batch_size // self.accumulate} responses at a time (batch_size / accumulate) "
+                f"cannot be shared out equally among {self.processes} processes"
+            )
 
     @property
     def least(self) -> int:
@@ -140,7 +149,7 @@ class GRPO:
         sequences = self.steps * self.batch_size
         return {
             "steps": self.steps, "sequences": sequences, "length": self.max_length,
-            "at_once": self.batch_size // self.accumulate, "generated": sequences // self.iterations,
+            "at_once": self.batch_size // self.accumulate // self.processes, "generated": sequences // self.iterations,
             "answer": self.max_completion, "rank": self.rank if self.lora else 0,
             "checkpointing": self.gradient_checkpointing,
         }  # fmt: skip

@@ -41,8 +41,10 @@ def improve(
         trainer.ref_model.load_state_dict(model.network.state_dict())
     longest = max(encode(model.tokenizer, one).prompt for one in fitting) + settings.max_completion
     advice = "batch_size or max_completion, raise accumulate, or set gradient_checkpointing"
-    with room(settings.batch_size // settings.accumulate, longest, advice):
+    at_once = settings.batch_size // settings.accumulate // settings.processes
+    with room(at_once, longest, advice):
         clock = go(trainer, settings, out, seed, stride, judge)
+    judge.sum_up()
     judge.reward.settle()
     made = save(settings, model, out)
     history = [row for row in trainer.state.log_history if "reward" in row]
@@ -83,7 +85,7 @@ def _config(settings: "GRPO", out: Path, seed: int) -> GRPOConfig:
     return GRPOConfig(
         **common(settings, out, seed),
         max_steps=settings.steps,
-        per_device_train_batch_size=settings.batch_size // settings.accumulate,
+        per_device_train_batch_size=settings.batch_size // settings.accumulate // settings.processes,
         steps_per_generation=settings.accumulate * settings.ahead,
         num_iterations=settings.iterations,
         num_generations=settings.k,

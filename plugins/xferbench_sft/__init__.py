@@ -18,6 +18,7 @@ POSITIVE = (
     "alpha",
     "max_length",
     "accumulate",
+    "processes",
     "k",
     "temperature",
     "top_p",
@@ -31,7 +32,7 @@ class SFT:
 
     name: ClassVar[str] = "sft"
     step_settings: ClassVar[tuple[str, ...]] = ("max_steps",)
-    aside: ClassVar[tuple[str, ...]] = ("save_every", "report_to")
+    aside: ClassVar[tuple[str, ...]] = ("save_every", "report_to", "processes")
     policy: str = "given"
     """given: learn the examples' answers. self: learn the model's own right ones, by rejection sampling."""
     k: int = 8
@@ -70,6 +71,9 @@ class SFT:
     """Seconds between the checkpoints that a killed training goes on from; they are gone when it is done."""
     report_to: str = "none"
     """wandb, trackio, tensorboard, joined by |: where transformers sends the log as well."""
+    processes: int = 1
+    """Processes that share each batch out among them, one a GPU, started by accelerate launch. What is learnt is the
+    same but for rounding (and for which numbers dropout drops)."""
     save_checkpoints: int = 0
     """Keep so many adapters, evenly spread over training, with their learning rates; 0: the last one alone."""
     capture_updates: int = 0
@@ -78,6 +82,7 @@ class SFT:
     def __post_init__(self) -> None:
         check_ranges(self, POSITIVE)
         self._kept()
+        self._team()
         if self.policy not in ("given", "self"):
             raise UsageError(f"trainer {self.name}: policy is given or self, not {self.policy}")
         check(self.name, self.report_to)
@@ -92,6 +97,18 @@ class SFT:
                 raise UsageError(f"trainer {self.name}: {name} is for adapters; with lora=false it must be 0")
         if self.policy == "self" and self.capture_updates:
             raise UsageError(f"trainer {self.name}: capture_updates needs the examples' own answers, not policy=self")
+
+    def _team(self) -> None:
+        if self.batch_size % self.processes:
+            raise UsageError(
+                f"trainer {self.name}: batch_size {self.batch_size} cannot be shared out equally among "
+                f"{self.processes} processes"
+            )
+        alone = [name for name in ("save_checkpoints", "capture_updates") if getattr(self, name)]
+        alone += ["policy=self"] if self.policy == "self" else []
+        if self.processes > 1 and alone:
+            said = f"{alone[0]} is for one process; processes={self.processes} must be 1"
+            raise UsageError(f"trainer {self.name}: {said}")
 
     @property
     def needs_reward(self) -> bool:
@@ -115,7 +132,7 @@ class SFT:
         drawn = examples * self.k if self.policy == "self" else 0
         return {
             "steps": steps, "sequences": steps * self.batch_size * self.accumulate, "length": self.max_length,
-            "at_once": self.batch_size, "generated": drawn, "answer": self.max_completion,
+            "at_once": self.batch_size // self.processes, "generated": drawn, "answer": self.max_completion,
             "rank": self.rank if self.lora else 0, "checkpointing": self.gradient_checkpointing,
         }  # fmt: skip
 

@@ -6,6 +6,7 @@ those of "Donors and Recipients" (arXiv 2511.13368).
 """
 
 from collections.abc import Mapping
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xferbench.analyse.contrast import Sides, empty, pooled
+from xferbench.analyse.multiplicity import holm
 from xferbench.analyse.pairing import Pair, Scores, number, pairs
 from xferbench.analyse.rank import spearman
 from xferbench.analyse.table import grid, points
@@ -33,7 +35,9 @@ def matrix(results: Results, harm: float = HARM) -> list[dict[str, Any]]:
     `contrast`. asymmetry: ||A||^2 / (||A||^2 + ||S||^2) over the pairs measured both ways, A = (G - G^T) / 2, S = (G +
     G^T) / 2: 0 where giving and taking are equal, 1 where they are opposite. both_ways: Spearman of G and G^T.
     negative, harmed: shares of the off-diagonal cells below 0, and of `harm` or more below. certain_loss: how many lie
-    below 0 after Holm. ceiling {target: the most that any other source brings, as a share of what its own domain
+    below 0 after Holm. each_way: one row for each pair of domains measured both ways, one, other, forth (gain of one's
+    training on other's target), back, and the `contrast` row of forth - back with p_holm over these rows; the larger
+    gain comes first. ceiling {target: the most that any other source brings, as a share of what its own domain
     brings}.
     """
     known = {(f["source"], f["target"], f["recipe"]): f for f in findings(results, resamples=0)}
@@ -49,6 +53,7 @@ def matrix(results: Results, harm: float = HARM) -> list[dict[str, Any]]:
         away = [p for p in group if own.get(p.target) != p.source]
         row["donors"] = {s: _pooled([p for p in away if p.source == s], scores) for s in row["sources"]}
         row["recipients"] = {t: _pooled([p for p in away if p.target == t], scores) for t in row["targets"]}
+        row["each_way"] = _each_way(away, row["own"], scores)
         found.append(row)
     return found
 
@@ -59,6 +64,29 @@ def _pooled(group: list[Pair], scores: Scores) -> dict[str, Any]:
     for pair in group:
         sides.setdefault(pair.target, []).append((pair.cells["transfer"], pair.cells["baseline"]))
     return pooled(list(sides.values()), scores) if sides else empty("not measured with another domain")
+
+
+def _each_way(away: list[Pair], home: Mapping[str, str], scores: Scores) -> list[dict[str, Any]]:
+    """For each two domains: what one gives the other less what it gets back, the largest first."""
+    cells = {(pair.source, pair.target): pair for pair in away}
+    rows = []
+    for one, other in combinations(home, 2):
+        there, here = cells.get((one, home[other])), cells.get((other, home[one]))
+        if there is None or here is None:
+            continue
+        gains = [_pooled([pair], scores) for pair in (there, here)]
+        if None not in (gains[0]["value"], gains[1]["value"]) and gains[0]["value"] < gains[1]["value"]:
+            one, other, there, here, gains = other, one, here, there, gains[::-1]
+        sides = [[(pair.cells["transfer"], pair.cells["baseline"])] for pair in (there, here)]
+        difference = pooled(sides, scores, [1.0, -1.0])
+        if difference["method"]:
+            difference["method"] = difference["method"].replace("mean over 2 targets", "difference of two targets")
+        ends = {"one": one, "other": other, "forth": gains[0]["value"], "back": gains[1]["value"]}
+        rows.append({**ends, **difference, "p_holm": None})
+    tested = [row for row in rows if row["p"] is not None]
+    for row, p in zip(tested, holm([row["p"] for row in tested]), strict=True):
+        row["p_holm"] = number(p)
+    return sorted(rows, key=lambda row: -(row["value"] or 0.0))
 
 
 def _own(results: Results, group: list[Any]) -> dict[str, str]:
@@ -184,17 +212,25 @@ def _rates(row: Mapping[str, Any]) -> str:
             f"Asymmetry {row['asymmetry']:.2f} over {row['pairs_both_ways']} pairs of domains "
             f"(0: giving is taking); there and back correlate by {rho}."
         )
+    uneven = [each for each in row["each_way"] if each["p_holm"] is not None and each["p_holm"] <= 0.05]
+    lines += [
+        f"{each['one']} gives {each['other']} {points(each['forth'], True)} and takes {points(each['back'], True)}: "
+        f"{_gain(each)} more, Holm p {each['p_holm']:.3g}."
+        for each in uneven
+    ]
+    if row["each_way"] and not uneven:
+        lines.append(f"Of {len(row['each_way'])} pairs of domains none is certain to give more than it takes (Holm).")
     return "\n".join(lines)
 
 
 def draw(found: list[Mapping[str, Any]], path: Path) -> None:
     """Draw, for each recipe, how much each domain gives against how much its target takes."""
-    from xferbench.analyse.figure import canvas, save
+    from xferbench.analyse.figure import save, short, stack
 
     shown = [row for row in found if not row["reason"]]
     if not shown:
         raise UsageError("there is nothing to draw: no source was measured on the target of another domain")
-    figure, axes = canvas(1, len(shown), (6.2 * len(shown), 1.7 + 0.42 * max(len(r["sources"]) for r in shown)))
+    figure, axes = stack([1.3 + 0.4 * len(row["sources"]) for row in shown])
     for axis, row in zip(axes, shown, strict=True):
         rows = [s for s in row["sources"] if row["donors"][s]["value"] is not None]
         rows.sort(key=lambda s: -row["donors"][s]["value"])
@@ -203,9 +239,10 @@ def draw(found: list[Mapping[str, Any]], path: Path) -> None:
             target = row["own"].get(source, source)
             _dot(axis, row["recipients"].get(target, NOTHING), place + 0.13, "D", "#D55E00", "takes from others", place)
         axis.axvline(0, color="#767676", linewidth=1)
-        axis.set_yticks(range(len(rows)), rows, fontsize=8)
+        axis.set_yticks(range(len(rows)), [short(name) for name in rows], fontsize=8)
+        axis.tick_params(axis="x", labelsize=8)
         axis.set_ylim(len(rows) - 0.4, -1.0)
-        axis.set_xlabel("mean gain off the diagonal, points of 100, 95 % interval", fontsize=9)
+        axis.set_xlabel("mean gain off the diagonal, points, 95 % interval", fontsize=9)
         axis.set_title(row["recipe"], fontsize=10, loc="left")
         axis.legend(fontsize=8, frameon=False, loc="upper left", ncols=2)
     save(figure, path)

@@ -5,6 +5,7 @@ other row was trained on, and which source is direct training for which target. 
 number of items that the publication states; without it there is none.
 """
 
+import datetime
 import hashlib
 from pathlib import Path
 from typing import Any
@@ -13,13 +14,11 @@ import msgspec
 
 from xferbench.analyse import wide
 from xferbench.errors import UsageError, VerificationError, unknown
-from xferbench.leaderboard.add import write
 from xferbench.leaderboard.board import Board, read_board
 from xferbench.leaderboard.check import check, form
 from xferbench.leaderboard.entry import (
     VERSION,
     Count,
-    Date,
     Entry,
     Frozen,
     Measure,
@@ -34,7 +33,7 @@ from xferbench.leaderboard.entry import (
     seal,
 )
 from xferbench.leaderboard.recompute import finding
-from xferbench.leaderboard.text import one_line
+from xferbench.leaderboard.text import one_line, write
 
 
 class Reading(Frozen, frozen=True, kw_only=True):
@@ -48,7 +47,7 @@ class Reading(Frozen, frozen=True, kw_only=True):
     recipe: Recipe
     metric: Name = "score"
     by: Name
-    date: Date
+    date: datetime.date
     baseline: Name
     """The row of the model before training."""
     sources: dict[Name, Name]
@@ -123,7 +122,8 @@ def _entry(
     entry = {
         "schema": VERSION, "id": "0" * 16, "suite": None, "model": {"name": asked.model, "fingerprint": None},
         "source": source, "target": target, "recipe": asked.recipe, "submitter": {"name": asked.by, "url": None},
-        "date": asked.date, "origin": {"title": asked.title, "url": asked.url, "sha256": digest}, "packages": {},
+        "date": asked.date.isoformat(), "origin": {"title": asked.title, "url": asked.url, "sha256": digest},
+        "packages": {},
         "hardware": [], "price": None, "measure": plain(measure), "seeds": [0], "cells": plain(cells), "steps": {},
         "items": None, "method": plain(method), "cost": nothing, "attribution": [], "notes": list(asked.notes),
         "finding": finding(source, target, asked.recipe, measure, cells, None, method), "checksums": {},
