@@ -181,6 +181,8 @@ def test_what_was_merged_is_neither_edited_nor_removed(board, tmp_path):
     removed.unlink()
     board_file = board.root / "board.yaml"
     board_file.write_text(board_file.read_text().replace("margin: 0.03", "margin: 0.2"))
+    (board.root / "board.html").write_text("<script>")
+    (board.root / "verified.json").write_text("{}")
     git(tmp_path, "add", "-A")
     git(tmp_path, "commit", "-qm", "quiet changes")
     shown = ask("leaderboard", "verify", board.root, "--against", "main")
@@ -188,7 +190,8 @@ def test_what_was_merged_is_neither_edited_nor_removed(board, tmp_path):
     lines = shown.stdout.splitlines()
     assert f"{edited.relative_to(board.root)}: notes[0]: it was merged in main and is edited" in lines
     assert f"{removed.relative_to(board.root)}: it was merged in main and is removed" in lines
-    assert any(line.startswith("board.yaml: only the host of a board changes it") for line in lines)
+    for name in ("board.yaml", "board.html", "verified.json"):
+        assert any(line.startswith(f"{name}: only the host of a board changes it") for line in lines)
     assert removed_entry["id"] in removed.name
     unknown = ask("leaderboard", "verify", board.root, "--against", "nowhere")
     assert unknown.exit_code == 2

@@ -166,6 +166,17 @@ def test_a_ranking_that_no_data_separate_is_one_tie(rows):
         assert {(r["best"], r["worst"]) for r in one["rows"]} == {(1, len(one["rows"]))}
 
 
+def test_recipes_and_predictors_tie_until_the_data_separate_them(rows):
+    """Two recipes on the same pairs share rank 1; one that gains 40 points more on every pair stands alone."""
+    found = standings(rows)
+    assert [(r["best"], r["worst"]) for r in found.recipes[0]["rows"]] == [(1, 2), (1, 2)]
+    assert {(r["best"], r["worst"]) for one in found.predictors for r in one["rows"]} == {(1, 2)}
+    raised = [dataclasses.replace(row, gain={**row.gain, "value": row.gain["value"] + 0.4}) for row in rows]
+    mixed = [high if row.recipe == "sft" else row for row, high in zip(rows, raised, strict=True)]
+    apart = standings(mixed).recipes[0]["rows"]
+    assert [(r["name"], r["best"], r["worst"]) for r in apart] == [("sft", 1, 1), ("grpo", 2, 2)]
+
+
 def _blurred(score):
     return score and dataclasses.replace(score, seed_variance=1.0, item_variance=1.0)
 
