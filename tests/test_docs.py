@@ -25,6 +25,7 @@ from xferbench.cli import main
 from xferbench.curriculum import parse
 from xferbench.errors import UsageError
 from xferbench.experiment import from_mapping, spec
+from xferbench.listing import about
 from xferbench.treatments import split
 
 DOCS = ROOT / "docs"
@@ -310,6 +311,13 @@ def test_the_result_that_the_readme_prints_is_that_of_the_mini_board():
     shown = re.search(r"([+-][\d.]+)\*? \[([+-][\d.]+), ([+-][\d.]+)\] +([\d.]+) +(\w+)$", row)
     wanted = [f"{100 * gain[key]:+.1f}" for key in ("value", "low", "high")]
     assert list(shown.groups()) == [*wanted, f"{100 * gain['mde']:.1f}", found["label"]]
+
+
+def test_whatever_is_provided_can_be_shown():
+    catalog = catalogs.load()
+    for kind in catalogs.KINDS:
+        for name in catalog.names(kind):
+            assert json.loads(about(kind, name, True))["name"] == name
 
 
 # The notebook, which CI runs (.ci/wheel).
