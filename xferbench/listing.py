@@ -2,6 +2,7 @@
 
 import inspect
 import json
+from functools import partial
 from typing import Any
 
 from xferbench.catalog import KINDS, Catalog, Entry, load, summary
@@ -67,7 +68,7 @@ def about(text: str, name: str, as_json: bool) -> str:
     catalog = load()
     short = _shortened(kind, catalog).get(name, {})
     if short and name not in catalog.names(kind):
-        name = next(iter(short.values()))
+        name = short.get(Experiment().suite) or next(iter(short.values()))
     entry = catalog.entry(kind, name)
     row = _row(kind, name, entry) | _more(kind, entry)
     elsewhere = {f"in the suite {suite}": full for suite, full in short.items() if full != name}
@@ -125,11 +126,18 @@ def _more(kind: str, entry: Entry) -> dict[str, Any]:
             found[key] = dict(getattr(value, key))
     if kind == "domain":
         found["reward"] = getattr(value.reward, "identity", "verifiable") if value.reward else None
-        found["source file"] = inspect.getsourcefile(value.examples)
+        found["source file"] = _source(value.examples)
     elif isinstance(value, type):
         found["source file"] = inspect.getsourcefile(value)
         found["about"] = inspect.getdoc(value)
     return found
+
+
+def _source(examples: Any) -> str | None:
+    """Return the file that makes a domain's examples: of a function, a partial of one, or a callable object."""
+    made = inspect.unwrap(examples.func if isinstance(examples, partial) else examples)
+    plain = inspect.isroutine(made) or inspect.isclass(made)
+    return inspect.getsourcefile(made if plain else type(made))
 
 
 def plugin_listing(as_json: bool) -> str:

@@ -10,6 +10,7 @@ from string import Template
 
 from xferbench.catalog import load
 from xferbench.errors import UsageError, unknown
+from xferbench.experiment import Experiment
 
 KINDS = ("domain", "trainer", "scorer", "target", "executor")
 TRIED = {
@@ -67,7 +68,8 @@ def _free(name: str, kind: str) -> None:
     for plugin in taken:
         if plugin.package != f"xferbench-{name}":  # its own, written anew, takes the place of the old one
             raise UsageError(f"{name!r} is taken by {plugin.label}: choose another name")
-    for suite in catalog.names("suite") if kind in ("domain", "target") else ():
+    suites = sorted(catalog.names("suite"), key=lambda suite: suite != Experiment().suite)  # the default first
+    for suite in suites if kind in ("domain", "target") else ():
         full = getattr(catalog.entry("suite", suite).value, f"{kind}s").get(name)
         if full not in (None, name):
             raise UsageError(f"{name!r} stands for {full} in the suite {suite}: choose another name")
