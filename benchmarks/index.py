@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -60,6 +61,20 @@ def look(folder: Path, targets: int) -> dict[str, float]:
     return {"seconds": time.perf_counter() - start, "cpu_seconds": time.process_time() - cpu, "peak_gib": peak}
 
 
+def costs(examples: int, dimensions: int, dtype: str, parent: Path | None) -> Iterator[dict[str, float]]:
+    """Write an index below `parent`; yield what that took, then what 1 and 16 targets cost, in processes of their own.
+
+    {"gigabytes", "seconds"}, then {"targets", "seconds", "cpu_seconds", "peak_gib"}.
+    """
+    with tempfile.TemporaryDirectory(dir=parent) as folder:
+        spent = write(Path(folder), examples, dimensions, dtype)
+        yield {"gigabytes": sum(path.stat().st_size for path in Path(folder).iterdir()) / 1e9, "seconds": spent}
+        for targets in (1, 16):
+            child = [sys.executable, __file__, "--folder", folder, "--look", str(targets)]
+            found = json.loads(subprocess.run(child, check=True, capture_output=True, text=True).stdout)
+            yield {"targets": targets, **found}
+
+
 def main() -> None:
     """Write, look, print."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
@@ -72,16 +87,13 @@ def main() -> None:
     if flags.look:
         print(json.dumps(look(flags.folder, flags.look)))
         return
-    with tempfile.TemporaryDirectory(dir=flags.folder) as folder:
-        spent = write(Path(folder), flags.examples, flags.dimensions, flags.dtype)
-        size = sum(path.stat().st_size for path in Path(folder).iterdir()) / 1e9
-        what = f"{flags.examples} x {flags.dimensions} {flags.dtype}"
-        print(f"{what}: {size:.2f} GB written in {spent:.1f} s\n", flush=True)
-        print("| targets at once | seconds | CPU seconds | peak memory, GiB |\n|---|---|---|---|", flush=True)
-        for targets in (1, 16):
-            child = [sys.executable, __file__, "--folder", folder, "--look", str(targets)]
-            found = json.loads(subprocess.run(child, check=True, capture_output=True, text=True).stdout)
-            print(f"| {targets} | {found['seconds']:.1f} | {found['cpu_seconds']:.1f} | {found['peak_gib']:.2f} |")
+    found = costs(flags.examples, flags.dimensions, flags.dtype, flags.folder)
+    made = next(found)
+    what = f"{flags.examples} x {flags.dimensions} {flags.dtype}"
+    print(f"{what}: {made['gigabytes']:.2f} GB written in {made['seconds']:.1f} s\n", flush=True)
+    print("| targets at once | seconds | CPU seconds | peak memory, GiB |\n|---|---|---|---|", flush=True)
+    for one in found:
+        print(f"| {one['targets']} | {one['seconds']:.1f} | {one['cpu_seconds']:.1f} | {one['peak_gib']:.2f} |")
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ A peer is called as its own documentation calls it; where it puts examples in ba
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -68,6 +69,32 @@ def with_dattri(model: Any) -> Row:
     return Row("dattri, vmap, nothing projected", do, 1 / 4)
 
 
+def with_logra(model: Any) -> Row:
+    """dattri's LoGra: hooks, a two-sided 8 x 8 projection of each module, kept in memory."""
+    import logging
+
+    from dattri.algorithm.logra import LoGraAttributor
+    from dattri.task import AttributionTask
+    from torch.utils.data import DataLoader, TensorDataset
+
+    logging.disable(logging.INFO)
+
+    def loss(network: Any, batch: Any, device: Any) -> Any:
+        ids = batch[0]
+        return network(input_ids=ids, labels=ids).loss * len(ids)
+
+    state = {name: value.detach().clone() for name, value in model.state_dict().items()}
+    names = [name for name, module in model.named_modules() if name.endswith(("lora_A.default", "lora_B.default"))]
+
+    def do(encoded: list[Encoded]) -> None:
+        adapter(model)
+        task = AttributionTask(loss_func=loss, model=model, checkpoints=state)
+        made = LoGraAttributor(task, layer_names=names, hessian="Identity", proj_dim=64, offload="cpu")
+        made.cache(DataLoader(TensorDataset(torch.tensor([e.ids for e in encoded])), batch_size=SIZE))
+
+    return Row("dattri LoGra, 8 x 8 a module (3,584), stored", do)
+
+
 def with_traker(model: Any) -> Row:
     """TRAK's own package, its default projector on a CPU, gradients by the adapter; the mean loss as model output."""
     from tempfile import TemporaryDirectory
@@ -97,7 +124,7 @@ def with_traker(model: Any) -> Row:
                 ids = torch.tensor([e.ids for e in encoded[start : start + SIZE]])
                 made.featurize(batch=(ids,), num_samples=len(ids))
 
-    return Row(f"traker, projected to {KEPT}, stored", do, 1 / 16)
+    return Row(f"traker, projected to {KEPT}, stored", do, 1 / 8)
 
 
 def less_style(model: Any) -> Row:
@@ -119,13 +146,25 @@ def less_style(model: Any) -> Row:
                 projector.project(torch.stack(held), model_id=0)
                 held = []
 
-    return Row("LESS-style: one at a time, Adam, traker's dense Rademacher", do, 1 / 16)
+    return Row("LESS-style: one at a time, Adam, traker's dense Rademacher", do, 1 / 8)
 
 
-PEERS: dict[str, tuple[str, Callable[[Any], Row], tuple[str, ...]]] = {
-    "bergson": ("bergson", with_bergson, ("equal", "varied", "gsm8k")),
-    "dattri": ("dattri", with_dattri, ("equal",)),
-    "less": ("trak", less_style, ("equal",)),
-    "traker": ("trak", with_traker, ("equal",)),
+@dataclass(frozen=True)
+class Peer:
+    """Another package: the module that must be there, what builds its row, and the tables that it can do."""
+
+    module: str
+    build: Callable[[Any], Row]
+    tables: tuple[str, ...] = ("equal",)
+    """Those that map over examples, or know no mask, can do examples of one length alone."""
+    projects: bool = True
+    """It keeps a projection, as our sketch does; else it is held against our exact cosines."""
+
+
+PEERS = {
+    "bergson": Peer("bergson", with_bergson, ("equal", "varied", "gsm8k")),
+    "dattri LoGra": Peer("dattri", with_logra),
+    "dattri": Peer("dattri", with_dattri, projects=False),
+    "LESS": Peer("trak", less_style),
+    "traker": Peer("trak", with_traker),
 }
-"""Name -> its module, what builds its row, and the tables that it can do: two map over examples of one length."""
