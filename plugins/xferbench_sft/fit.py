@@ -47,13 +47,11 @@ def fit(
         processing_class=model.tokenizer,
         callbacks=keepers(settings, model.network, pairs, out / "adapter"),
     )
-    if settings.processes > 1:
-        order = Alike(encoded, settings.batch_size * settings.accumulate, len(rows))
-        trainer._get_train_sampler = lambda dataset=None: order
+    order = Alike(encoded, settings.batch_size * settings.accumulate, len(rows)) if settings.processes > 1 else None
     longest = max(len(one.ids) for one in encoded)
     advice = "batch_size (and raise accumulate) or max_length, or set gradient_checkpointing"
     with room(settings.batch_size // settings.processes, longest, advice):
-        clock = go(trainer, settings, out, seed)
+        clock = go(trainer, settings, out, seed, order=order)
     made = save(settings, model, out)
     if settings.save_optimizer and first():
         torch.save(named_state(trainer.optimizer, trainer.model), Path(made.adapter or made.base) / "optimizer.pt")

@@ -119,13 +119,17 @@ def _number(checkpoint: Path) -> int:
     return int(checkpoint.name.rpartition("-")[2])
 
 
-def go(trainer: Any, settings: Any, out: Path, seed: int, stride: int = 1, memory: Memory | None = None) -> Keeper:
+def go(
+    trainer: Any, settings: Any, out: Path, seed: int, stride: int = 1, memory: Memory | None = None,
+    order: Sampler[int] | None = None,
+) -> Keeper:  # fmt: skip
     """Train to the end, from where an interrupted try in `out` got to, if there was one; return the clock.
 
-    Checkpoints are made every settings.save_every seconds, and only after a multiple of `stride` steps.
+    Checkpoints are made every settings.save_every seconds, and only after a multiple of `stride` steps. `order`: of the
+    examples, in place of the trainer's own.
     """
     inner = trainer._get_train_sampler
-    trainer._get_train_sampler = lambda dataset=None: Epochs(inner(dataset), seed)
+    trainer._get_train_sampler = lambda dataset=None: Epochs(inner(dataset) if order is None else order, seed)
     # What scorers have a training keep beside the adapter is not in a checkpoint: such a training begins anew.
     beside = any(getattr(settings, name, 0) for name in ("save_checkpoints", "capture_updates"))
     keeper = Keeper(out, math.inf if beside else settings.save_every, stride, memory)
