@@ -206,10 +206,13 @@ class Planner:
         return self.supply.stages(parse(f"{source}>{direct}" if condition == "sequential" else f"{source}+{direct}"))
 
     def judgeable(self, stages: Stages, trainers: tuple[Named, ...]) -> None:
-        """Refuse a trainer that learns from rewards on a domain that has none, or one that cannot judge here."""
+        """Refuse a trainer that cannot train here, or that learns from rewards on a domain that cannot judge."""
         domains = [data.domain for stage in stages for data in stage]
         for trainer in trainers:
-            if getattr(self.catalog.make("trainer", trainer.name, trainer.settings), "needs_reward", False):
+            made = self.catalog.make("trainer", trainer.name, trainer.settings)
+            if hasattr(made, "check") and not self.sketched:
+                made.check()
+            if getattr(made, "needs_reward", False):
                 for domain in domains:
                     reward = self.catalog.entry("domain", domain).value.reward
                     if reward is None:
