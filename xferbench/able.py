@@ -11,13 +11,15 @@ from xferbench.steps import Data, Named
 def check(
     catalog: Catalog, stages: Sequence[Sequence[Data]], trainers: Sequence[Named], sketched: bool = False
 ) -> None:
-    """Refuse a trainer that lacks examples or a reward to learn from, or that cannot judge here.
+    """Refuse a trainer that cannot train here, lacks examples or a reward to learn from, or cannot judge.
 
-    `sketched`: the data were not read, so neither their number counts nor whether rewards work here.
+    `sketched`: the data were not read, so neither their number counts nor whether trainer and rewards work here.
     """
     domains = [data.domain for stage in stages for data in stage]
     for trainer in trainers:
         made = catalog.make("trainer", trainer.name, trainer.settings)
+        if hasattr(made, "check") and not sketched:
+            made.check()
         for stage in () if sketched else stages:
             n, least = sum(data.n for data in stage), getattr(made, "least", 1)
             if n < least:

@@ -105,7 +105,8 @@ class Trainer(Protocol):
     takes on so many examples, effort(examples: int) -> {steps: of the optimiser; sequences: learnt from, repeats
     counted; length: tokens of one at most; at_once: sequences in memory; generated: answers drawn; answer: tokens of
     one at most; rank: of the adapter, 0 for all weights; checkpointing: whether activations are computed twice;
-    elsewhere: True where it is done on machines that are not ours}.
+    elsewhere: True where it is done on machines that are not ours}. One with a method check() says there, with a
+    UsageError, that it cannot train here; it is asked before anything starts.
     One with `processes` above 1 has train() called with equal arguments in each of so many processes, started by
     accelerate launch: each returns the checkpoint, which one of them wrote before any of them returns.
     """
