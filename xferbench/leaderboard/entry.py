@@ -18,7 +18,7 @@ import json
 import re
 from collections.abc import Iterator
 from functools import cache
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import msgspec
 from msgspec import Meta, Struct
@@ -40,7 +40,7 @@ Short = Annotated[str, Meta(pattern=r"^[0-9a-f]{16}$")]
 Count = Annotated[int, Meta(ge=0, le=2**53)]
 Amount = Annotated[float, Meta(ge=0)]
 Word = Annotated[str, Meta(pattern=r"^[a-z][a-z_]{0,30}$")]
-Condition = Literal["baseline", "transfer", "direct", "sequential", "joint", "placebo"]
+Condition = Annotated[str, Meta(pattern=r"^(baseline|transfer|direct|sequential|joint|placebo)$")]
 # What `verify` compares with a digest that it makes itself needs no pattern of its own: a board has millions of these.
 Id = Annotated[str, Meta(max_length=160, extra_json_schema={"pattern": NAME})]
 Sum = Annotated[str, Meta(max_length=16, extra_json_schema={"pattern": "^[0-9a-f]{16}$"})]

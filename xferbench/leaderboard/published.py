@@ -79,11 +79,17 @@ def publish(root: Path, reading: Path) -> str:
         for target in table.targets:
             text = render(_entry(board, asked, table, row, source, target, digest)).encode()
             made.append((form(text)[1], text))
+    beside = root / path.name
+    lacking = not beside.exists()
+    if lacking:  # entries are held to the table that lies on the board itself
+        write(root, beside, path.read_bytes())
     faults = [
         f"{entry.source} -> {entry.target}: {field}: {what}"
         for entry, text in made
         for field, what in check(board, board.place(entry), text, None)
     ]
+    if faults and lacking:
+        beside.unlink()
     if faults:
         raise VerificationError("nothing was added:\n" + "\n".join(faults))
     for entry, text in made:
