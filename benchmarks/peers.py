@@ -69,32 +69,6 @@ def with_dattri(model: Any) -> Row:
     return Row("dattri, vmap, nothing projected", do, 1 / 4)
 
 
-def with_logra(model: Any) -> Row:
-    """dattri's LoGra: hooks, a two-sided 8 x 8 projection of each module, kept in memory."""
-    import logging
-
-    from dattri.algorithm.logra import LoGraAttributor
-    from dattri.task import AttributionTask
-    from torch.utils.data import DataLoader, TensorDataset
-
-    logging.disable(logging.INFO)
-
-    def loss(network: Any, batch: Any, device: Any) -> Any:
-        ids = batch[0]
-        return network(input_ids=ids, labels=ids).loss * len(ids)
-
-    state = {name: value.detach().clone() for name, value in model.state_dict().items()}
-    names = [name for name, module in model.named_modules() if name.endswith(("lora_A.default", "lora_B.default"))]
-
-    def do(encoded: list[Encoded]) -> None:
-        adapter(model)
-        task = AttributionTask(loss_func=loss, model=model, checkpoints=state)
-        made = LoGraAttributor(task, layer_names=names, hessian="Identity", proj_dim=64, offload="cpu")
-        made.cache(DataLoader(TensorDataset(torch.tensor([e.ids for e in encoded])), batch_size=SIZE))
-
-    return Row("dattri LoGra, 8 x 8 a module (3,584), stored", do)
-
-
 def with_traker(model: Any) -> Row:
     """TRAK's own package, its default projector on a CPU, gradients by the adapter; the mean loss as model output."""
     from tempfile import TemporaryDirectory
@@ -163,7 +137,6 @@ class Peer:
 
 PEERS = {
     "bergson": Peer("bergson", with_bergson, ("equal", "varied", "gsm8k")),
-    "dattri LoGra": Peer("dattri", with_logra),
     "dattri": Peer("dattri", with_dattri, projects=False),
     "LESS": Peer("trak", less_style),
     "traker": Peer("trak", with_traker),

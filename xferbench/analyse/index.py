@@ -189,7 +189,7 @@ def draw(found: Mapping[str, Any], path: Path) -> None:
         axis.set_xlim(min(*sure, 0) - room, max(*sure, 0) + room)  # what is not to be trusted may lie far outside
         for row in mine:
             at, place = methods.index(row["method"] or ""), names.index(row["row"])
-            look = {"color": COLOURS[at % len(COLOURS)], "marker": MARKERS[at % len(MARKERS)]}
+            look: dict[str, Any] = {"color": COLOURS[at % len(COLOURS)], "marker": MARKERS[at % len(MARKERS)]}
             if row["low"] is not None:
                 axis.plot([row["low"], row["high"]], [place, place], color=look["color"], linewidth=1.6)
             fill = look["color"] if row["value"] is not None else "white"

@@ -204,10 +204,10 @@ def draw(found: Sequence[Mapping[str, Any]], path: Path) -> None:
             shift = 0.1 if key == "judge" else -0.1
             places = [at + shift for at in range(len(some))]
             right.plot([100 * r[key] for r in some], places, mark, color=colour, label=label)
-            for place, r in zip(places, some, strict=True):
+            for spot, r in zip(places, some, strict=True):
                 if r[f"{key}_low"] is not None:
                     ends = [100 * r[f"{key}_{end}"] for end in ("low", "high")]
-                    right.plot(ends, [place] * 2, color=colour, linewidth=1.4)
+                    right.plot(ends, [spot] * 2, color=colour, linewidth=1.4)
         right.set_yticks(range(len(some)), [short(r["curriculum"]) or "(base)" for r in some], fontsize=8)
         right.set_ylim(len(some) - 0.5, -0.5)
         right.set_xlabel("score, points, 95 % interval", fontsize=9)

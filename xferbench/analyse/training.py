@@ -68,8 +68,8 @@ def _scores(results: Results) -> list[dict[str, Any]]:
             for seed, points in ((seed, dict(sorted(points.items()))) for seed, points in by_seed.items())
         ]
         mean = _mean(seeds)
-        ends = [_interval([points[x] for points in by_seed.values() if x in points]) for x in mean["x"]]
-        mean |= {"low": [low for low, _ in ends], "high": [high for _, high in ends]}
+        sure = [_interval([points[x] for points in by_seed.values() if x in points]) for x in mean["x"]]
+        mean |= {"low": [low for low, _ in sure], "high": [high for _, high in sure]}
         found.append({**names, "domain": None, "over": "step", "seeds": seeds, "mean": mean, "unit": "fraction"})
     return found
 

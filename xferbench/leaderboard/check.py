@@ -7,7 +7,7 @@ from typing import Any
 
 from xferbench.errors import UsageError, VerificationError
 from xferbench.leaderboard.board import Board
-from xferbench.leaderboard.entry import VERSION, Entry, checksums, claim, plain, render
+from xferbench.leaderboard.entry import VERSION, Condition, Entry, checksums, claim, plain, render
 from xferbench.leaderboard.itemfile import Table, column, prompts_digest, unpack
 from xferbench.leaderboard.lineage import Fault, lineage
 from xferbench.leaderboard.origin import copied
@@ -79,7 +79,7 @@ def _asked(entry: Entry, rules: Rules) -> Iterator[Fault]:
 
 
 def _seeds(entry: Entry, rules: Rules) -> Iterator[Fault]:
-    seeds: dict[str, list[int | None]] = {}
+    seeds: dict[Condition, list[int | None]] = {}
     for cell in entry.cells:
         seeds.setdefault(cell.condition, []).append(cell.seed)
     asked = rules.targets.get(entry.target, {}).get(entry.measure.version or "")

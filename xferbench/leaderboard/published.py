@@ -18,6 +18,7 @@ from xferbench.leaderboard.board import Board, read_board
 from xferbench.leaderboard.check import check, form
 from xferbench.leaderboard.entry import (
     VERSION,
+    Condition,
     Count,
     Entry,
     Frozen,
@@ -112,7 +113,7 @@ def _entry(
     """One sealed entry: the row's score of a target beside the baseline and, where there is one, direct training."""
     rules = board.rules
     named = {name: at for at, name in asked.sources.items()}
-    trained = [("baseline", asked.baseline, ""), ("transfer", row, source)]
+    trained: list[tuple[Condition, str, str]] = [("baseline", asked.baseline, ""), ("transfer", row, source)]
     if target in asked.own:
         trained.append(("direct", named[asked.own[target]], asked.own[target]))
     column = table.targets.index(target)

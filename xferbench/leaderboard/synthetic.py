@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from xferbench.leaderboard.assemble import Evidence, Tried, assemble
 from xferbench.leaderboard.board import Board
-from xferbench.leaderboard.entry import Entry, digest, plain, render, step_id
+from xferbench.leaderboard.entry import Condition, Entry, digest, plain, render, step_id
 from xferbench.leaderboard.itemfile import prompts_digest
 from xferbench.leaderboard.rules import Asked, Rules, write_rules
 from xferbench.leaderboard.text import decode
@@ -32,7 +32,7 @@ class World:
     recipes: tuple[str, ...] = ("sft",)
     seeds: int = 2
     items: int = 40
-    conditions: tuple[str, ...] = ("baseline", "transfer", "direct")
+    conditions: tuple[Condition, ...] = ("baseline", "transfer", "direct")
     submitters: tuple[str, ...] = ("alice",)
     seed: int = 0
     resamples: int = 200
