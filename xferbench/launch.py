@@ -12,9 +12,9 @@ from xferbench.errors import StepError
 ANSWER = "ranks.json"
 """The file in a step's folder in which its processes tell what came of it; gone before the step is done."""
 COMMAND = (
-    sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", "--num_machines", "1",
-    "--mixed_precision", "no", "--dynamo_backend", "no", "--main_process_port", "0",
-)  # fmt: skip
+    *(sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", "--num_machines", "1"),
+    *("--mixed_precision", "no", "--dynamo_backend", "no", "--main_process_port", "0"),
+)
 """What follows is told, so that no file of accelerate's defaults decides. On a CPU the same processes use gloo: with
 --cpu, accelerate would start one only."""
 
