@@ -53,7 +53,7 @@ def refused(shown, said, folder):
         (("--trainer", "nudge:sise=1"), "trainer nudge has no setting 'sise'; did you mean 'size'? (it has: size)"),
         (("--trainer", "nudge:size=big"), "trainer nudge: size takes a number, not 'big'"),
         (("--trainer", "sft:rank=0"), "trainer sft: rank must be above 0"),
-        (("--trainer", "nudge>"), "unknown trainer ''"),
+        (("--trainer", "nudge>"), "a trainer is missing beside >"),
         (("--scorer", "randm"), "unknown scorer 'randm'; did you mean 'random'?"),
         (("--executor", "locl"), "unknown executor 'locl'; did you mean 'local'?"),
         (("--conditions", "transfr"), "unknown condition 'transfr'; did you mean 'transfer'?"),

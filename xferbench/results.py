@@ -228,8 +228,8 @@ def under_recipes(found: Results) -> list[dict[str, Any]]:
         labels.setdefault(steps.get(cell.step, {}).get("train") or "", {})[cell.recipe] = None
     rows = []
     for row in found.attribution:
-        at = steps.get(row["step"], {}).get("train")
-        if "recipe" in row or row["step"] not in steps or not (at is None or at in labels or at in steps):
+        at = steps.get(row.get("step", ""), {}).get("train")
+        if "recipe" in row or row.get("step") not in steps or not (at is None or at in labels or at in steps):
             rows.append(row)
         elif at is None:
             rows.append({**row, "recipe": None})
