@@ -83,7 +83,9 @@ def _template(top: Path, root: Path, name: str, where: str) -> str:
         return f"{where}: there already, left as it is"
     text = (resources.files("xferbench.leaderboard") / "host" / name).read_text(encoding="utf-8")
     board = root.resolve().relative_to(top.resolve()) if root.resolve().is_relative_to(top.resolve()) else root
-    text = text.replace("leaderboards/mine", board.as_posix()).replace('VERSION: "0"', f'VERSION: "{version("xferbench")}"')
+    text = text.replace("leaderboards/mine", board.as_posix()).replace(
+        'VERSION: "0"', f'VERSION: "{version("xferbench")}"'
+    )
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text.replace("BOARD", board.as_posix()) if name.endswith(".md") else text, encoding="utf-8")
     return f"{where}: written"
