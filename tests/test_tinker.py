@@ -23,7 +23,7 @@ import pytest
 
 from xferbench import Checkpoint, Example, StepError, UsageError, catalog, load
 from xferbench_sft.size import shapes
-from xferbench_tinker.adapter import FILES, PREFIX, translate, unpack
+from xferbench_tinker.adapter import FILES, PREFIX, download, translate, unpack
 
 NEEDS = "xferbench_tinker.find_spec"
 EXAMPLES = [Example(f"e{n}", f"Is {n} odd or even?", ("even", "odd")[n % 2], "tiny", "tiny") for n in range(10)]
@@ -126,7 +126,7 @@ def by_torch(llama, begun, settings, seed):
     for step, chosen in enumerate(batches(len(EXAMPLES), 4, steps, seed)):
         wrapped = type(model)(network, model.tokenizer, model.checkpoint)
         found = completion_losses(wrapped, [EXAMPLES[n] for n in chosen])
-        losses.append(float(torch.cat(found).mean()))
+        losses.append(float(torch.cat(found).mean().detach()))
         torch.stack([one.mean() for one in found]).mean().backward()
         adam.param_groups[0]["lr"] = settings.learning_rate * (1 - step / steps)
         adam.step()
@@ -146,8 +146,7 @@ def test_it_trains_as_torch_does_from_the_same_weights_and_the_adapter_comes_bac
     service = tinker.ServiceClient(base_url=trainer.base_url)
     fresh = ready(service.create_lora_training_client(trainer.model, 4, 3, True, True, False))
     path = fresh.save_weights_for_sampler("fresh").result().path
-    url = service.create_rest_client().get_checkpoint_archive_url_from_tinker_path(path).result().url
-    begun = read(unpack(io.BytesIO(urllib.request.urlopen(url).read()))[FILES[1]])
+    begun = read(download(service.create_rest_client(), path)[FILES[1]])
     losses, weights = by_torch(llama, begun, trainer, 3)
     assert [row["loss"] for row in curve(tmp_path)[:-1]] == pytest.approx(losses, rel=1e-3)
     ours = load_file(Path(made.adapter) / FILES[1])
@@ -171,7 +170,7 @@ def test_a_second_stage_goes_on_where_the_first_ended(tuner, llama, tmp_path):
 
     first = tuner(max_steps=2).train(Checkpoint(str(llama)), EXAMPLES[:4], None, tmp_path / "a", 0)
     tuner(max_steps=1).train(first, EXAMPLES[:4], None, tmp_path / "b", 0)
-    begun = float(torch.cat(completion_losses(load(first), EXAMPLES[:4])).mean())
+    begun = float(torch.cat(completion_losses(load(first), EXAMPLES[:4])).mean().detach())
     assert curve(tmp_path / "b")[0]["loss"] == pytest.approx(begun, rel=1e-3)
     shutil.copytree(first.adapter, tmp_path / "other", ignore=shutil.ignore_patterns("tinker.json"))
     with pytest.raises(UsageError, match="goes on only from an adapter that it made itself"):
@@ -246,14 +245,16 @@ def test_a_run_without_the_sdk_is_refused_before_anything_starts(light, tmp_path
 @pytest.mark.skipif(importlib.util.find_spec("tinker") is None, reason="needs the extra tinker")
 def test_what_is_sent_is_what_sft_learns(llama):
     from xferbench import encode
-    from xferbench_tinker.remote import batches, datum, hub_id, rates
+    from xferbench_tinker.remote import batch, batches, hub_id, rates
 
-    one = encode(load(Checkpoint(str(llama))).tokenizer, EXAMPLES[0])
-    sent = datum(one)
+    some = [encode(load(Checkpoint(str(llama))).tokenizer, example) for example in EXAMPLES[:2]]
+    one, (sent, other) = some[0], batch(some)
     assert tuple(sent.model_input.to_ints()) == one.ids[:-1]
     assert tuple(sent.loss_fn_inputs["target_tokens"].data) == one.ids[1:]
     learnt = [token for token, weight in zip(one.ids[1:], sent.loss_fn_inputs["weights"].data) if weight]
     assert tuple(learnt) == one.ids[one.prompt :]
+    shares = {*sent.loss_fn_inputs["weights"].data, *other.loss_fn_inputs["weights"].data} - {0.0}
+    assert shares == {pytest.approx(1 / sum(len(each.ids) - each.prompt for each in some))}
     drawn = list(batches(10, 4, 6, 1))
     assert [len(some) for some in drawn] == [4, 4, 2] * 2
     assert sorted(chain(*drawn[:3])) == sorted(chain(*drawn[3:])) == list(range(10))

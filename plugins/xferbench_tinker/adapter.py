@@ -28,12 +28,7 @@ OTHERS = {"model.unembed_tokens": "lm_head"}
 
 def fetch(rest: Any, path: str, base: Path, out: Path) -> Path:
     """Download the weights at `path` (tinker://...) and lay them into the folder `out` as peft's adapter of `base`."""
-    url = rest.get_checkpoint_archive_url_from_tinker_path(path).result().url
-    with tempfile.TemporaryFile() as archive:
-        with urllib.request.urlopen(url) as answer:
-            shutil.copyfileobj(answer, archive)
-        archive.seek(0)
-        files = unpack(archive)
+    files = download(rest, path)
     config = json.loads(files[FILES[0]])
     tensors = translate(load(files[FILES[1]]), base)
     out.mkdir(parents=True, exist_ok=True)
@@ -46,6 +41,20 @@ def fetch(rest: Any, path: str, base: Path, out: Path) -> Path:
     }  # fmt: skip
     (out / FILES[0]).write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
     return out
+
+
+def download(rest: Any, path: str) -> dict[str, bytes]:
+    """Return the two files of the adapter that the service keeps at `path`: tinker://RUN/sampler_weights/NAME.
+
+    skyrl-tx says tinker://RUN/NAME, which the SDK's own reading of paths refuses.
+    """
+    run, name = path.removeprefix("tinker://").split("/", 1)
+    url = rest.get_checkpoint_archive_url(run, name).result().url
+    with tempfile.TemporaryFile() as archive:
+        with urllib.request.urlopen(url) as answer:
+            shutil.copyfileobj(answer, archive)
+        archive.seek(0)
+        return unpack(archive)
 
 
 def unpack(archive: IO[bytes]) -> dict[str, bytes]:

@@ -77,10 +77,10 @@ def ready(client: Any) -> Any:
     return client.result() if hasattr(client, "result") else client
 
 
-def datum(one: Encoded) -> types.Datum:
-    """Return an example as Tinker takes it: the token after each, and weight 1 where that is of the completion."""
+def datum(one: Encoded, weight: float = 1.0) -> types.Datum:
+    """Return an example as Tinker takes it: the token after each, and its weight where that is of the completion."""
     ids = list(one.ids)
-    weights = [0.0] * (one.prompt - 1) + [1.0] * (len(ids) - one.prompt)
+    weights = [0.0] * (one.prompt - 1) + [weight] * (len(ids) - one.prompt)
     return types.Datum(
         model_input=types.ModelInput.from_ints(ids[:-1]),
         loss_fn_inputs={
@@ -88,6 +88,12 @@ def datum(one: Encoded) -> types.Datum:
             "weights": types.TensorData(data=weights, dtype="float32", shape=[len(ids) - 1]),
         },
     )
+
+
+def batch(some: Sequence[Encoded]) -> list[types.Datum]:
+    """Return a batch whose weighted sum, which is Tinker's loss, is the mean over its completions' tokens, as sft's."""
+    weight = 1 / max(1, sum(len(one.ids) - one.prompt for one in some))
+    return [datum(one, weight) for one in some]
 
 
 def rates(settings: "Tinker", steps: int) -> list[float]:
@@ -124,7 +130,7 @@ def _learn(settings: "Tinker", client: Any, encoded: Sequence[Encoded], seed: in
     order = zip(rates(settings, steps), batches(len(encoded), settings.batch_size, steps, seed), strict=True)
     for number, (rate, chosen) in enumerate(order, 1):
         some = [encoded[place] for place in chosen]
-        passed = client.forward_backward([datum(one) for one in some], "cross_entropy")
+        passed = client.forward_backward(batch(some), "cross_entropy")
         moved = client.optim_step(types.AdamParams(learning_rate=rate, **adam))  # in line before we wait for either
         told = passed.result().loss_fn_outputs
         moved.result()
