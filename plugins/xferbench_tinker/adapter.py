@@ -25,12 +25,22 @@ FILES = ("adapter_config.json", "adapter_model.safetensors")
 OTHERS = {"model.unembed_tokens": "lm_head"}
 """Tinker's name of a layer -> the name that it has in the models of transformers."""
 
+PARTS = {"attention": ".self_attn.", "mlp": ".mlp.", "output": "lm_head"}
+"""A part of the model, as the settings call it -> what the names of its layers have in them."""
 
-def fetch(rest: Any, path: str, base: Path, out: Path) -> Path:
-    """Download the weights at `path` (tinker://...) and lay them into the folder `out` as peft's adapter of `base`."""
+
+def fetch(rest: Any, path: str, base: Path, out: Path, asked: frozenset[str]) -> Path:
+    """Download the weights at `path` (tinker://...) and lay them into the folder `out` as peft's adapter of `base`.
+
+    Raises StepError where the service trained other PARTS of the model than those asked for.
+    """
     files = download(rest, path)
     config = json.loads(files[FILES[0]])
     tensors = translate(load(files[FILES[1]]), base)
+    found = frozenset(part for part, sign in PARTS.items() if any(sign in name for name in tensors))
+    if found != asked:
+        told, wanted = (", ".join(sorted(some)) for some in (found, asked))
+        raise StepError(f"trainer tinker: the service was asked to train {wanted}, and it trained {told}")
     out.mkdir(parents=True, exist_ok=True)
     save_file(tensors, out / FILES[1], metadata={"format": "pt"})
     modules = sorted({_layer(name) for name in tensors})

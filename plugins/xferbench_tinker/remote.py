@@ -20,7 +20,7 @@ from tinker import types
 from xferbench import Checkpoint, Encoded, Example, StepError, UsageError, report_progress
 from xferbench_sft.fit import encode_all
 from xferbench_sft.network import log
-from xferbench_tinker.adapter import fetch
+from xferbench_tinker.adapter import PARTS, fetch
 
 if TYPE_CHECKING:
     from xferbench_tinker import Tinker
@@ -50,7 +50,8 @@ def fit(settings: "Tinker", start: Checkpoint, examples: Sequence[Example], out:
         name = f"xferbench-{uuid.uuid4().hex[:12]}"
         kept = client.save_state(name).result().path
         path = client.save_weights_for_sampler(f"{name}-sampler").result().path
-        folder = fetch(service.create_rest_client(), path, Path(start.base), out / "adapter")
+        parts = frozenset(part for part in PARTS if getattr(settings, part))
+        folder = fetch(service.create_rest_client(), path, Path(start.base), out / "adapter", parts)
     (folder / NOTE).write_text(json.dumps({"state": kept, "model": model}) + "\n", encoding="utf-8")
     learnt = fmean(len(one.ids) - one.prompt - 1 for one in encoded)
     log(rows, {"steps": len(rows), "tokens": tokens, **fate, "answer_tokens": learnt}, out)
