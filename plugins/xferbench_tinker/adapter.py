@@ -25,17 +25,22 @@ FILES = ("adapter_config.json", "adapter_model.safetensors")
 OTHERS = {"model.unembed_tokens": "lm_head"}
 """Tinker's name of a layer -> the name that it has in the models of transformers."""
 
+PARTS = {"attention": ".self_attn.", "mlp": ".mlp.", "output": "lm_head"}
+"""A part of the model, as the settings call it -> what the names of its layers have in them."""
 
-def fetch(rest: Any, path: str, base: Path, out: Path) -> Path:
-    """Download the weights at `path` (tinker://...) and lay them into the folder `out` as peft's adapter of `base`."""
-    url = rest.get_checkpoint_archive_url_from_tinker_path(path).result().url
-    with tempfile.TemporaryFile() as archive:
-        with urllib.request.urlopen(url) as answer:
-            shutil.copyfileobj(answer, archive)
-        archive.seek(0)
-        files = unpack(archive)
+
+def fetch(rest: Any, path: str, base: Path, out: Path, asked: frozenset[str]) -> Path:
+    """Download the weights at `path` (tinker://...) and lay them into the folder `out` as peft's adapter of `base`.
+
+    Raises StepError where the service trained other PARTS of the model than those asked for.
+    """
+    files = download(rest, path)
     config = json.loads(files[FILES[0]])
     tensors = translate(load(files[FILES[1]]), base)
+    found = frozenset(part for part, sign in PARTS.items() if any(sign in name for name in tensors))
+    if found != asked:
+        told, wanted = (", ".join(sorted(some)) for some in (found, asked))
+        raise StepError(f"trainer tinker: the service was asked to train {wanted}, and it trained {told}")
     out.mkdir(parents=True, exist_ok=True)
     save_file(tensors, out / FILES[1], metadata={"format": "pt"})
     modules = sorted({_layer(name) for name in tensors})
@@ -46,6 +51,20 @@ def fetch(rest: Any, path: str, base: Path, out: Path) -> Path:
     }  # fmt: skip
     (out / FILES[0]).write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
     return out
+
+
+def download(rest: Any, path: str) -> dict[str, bytes]:
+    """Return the two files of the adapter that the service keeps at `path`: tinker://RUN/sampler_weights/NAME.
+
+    skyrl-tx says tinker://RUN/NAME, which the SDK's own reading of paths refuses.
+    """
+    run, name = path.removeprefix("tinker://").split("/", 1)
+    url = rest.get_checkpoint_archive_url(run, name).result().url
+    with tempfile.TemporaryFile() as archive:
+        with urllib.request.urlopen(url) as answer:
+            shutil.copyfileobj(answer, archive)
+        archive.seek(0)
+        return unpack(archive)
 
 
 def unpack(archive: IO[bytes]) -> dict[str, bytes]:

@@ -20,7 +20,7 @@ from tinker import types
 from xferbench import Checkpoint, Encoded, Example, StepError, UsageError, report_progress
 from xferbench_sft.fit import encode_all
 from xferbench_sft.network import log
-from xferbench_tinker.adapter import fetch
+from xferbench_tinker.adapter import PARTS, fetch
 
 if TYPE_CHECKING:
     from xferbench_tinker import Tinker
@@ -50,7 +50,8 @@ def fit(settings: "Tinker", start: Checkpoint, examples: Sequence[Example], out:
         name = f"xferbench-{uuid.uuid4().hex[:12]}"
         kept = client.save_state(name).result().path
         path = client.save_weights_for_sampler(f"{name}-sampler").result().path
-        folder = fetch(service.create_rest_client(), path, Path(start.base), out / "adapter")
+        parts = frozenset(part for part in PARTS if getattr(settings, part))
+        folder = fetch(service.create_rest_client(), path, Path(start.base), out / "adapter", parts)
     (folder / NOTE).write_text(json.dumps({"state": kept, "model": model}) + "\n", encoding="utf-8")
     learnt = fmean(len(one.ids) - one.prompt - 1 for one in encoded)
     log(rows, {"steps": len(rows), "tokens": tokens, **fate, "answer_tokens": learnt}, out)
@@ -77,10 +78,10 @@ def ready(client: Any) -> Any:
     return client.result() if hasattr(client, "result") else client
 
 
-def datum(one: Encoded) -> types.Datum:
-    """Return an example as Tinker takes it: the token after each, and weight 1 where that is of the completion."""
+def datum(one: Encoded, weight: float = 1.0) -> types.Datum:
+    """Return an example as Tinker takes it: the token after each, and its weight where that is of the completion."""
     ids = list(one.ids)
-    weights = [0.0] * (one.prompt - 1) + [1.0] * (len(ids) - one.prompt)
+    weights = [0.0] * (one.prompt - 1) + [weight] * (len(ids) - one.prompt)
     return types.Datum(
         model_input=types.ModelInput.from_ints(ids[:-1]),
         loss_fn_inputs={
@@ -88,6 +89,12 @@ def datum(one: Encoded) -> types.Datum:
             "weights": types.TensorData(data=weights, dtype="float32", shape=[len(ids) - 1]),
         },
     )
+
+
+def batch(some: Sequence[Encoded]) -> list[types.Datum]:
+    """Return a batch whose weighted sum, which is Tinker's loss, is the mean over its completions' tokens, as sft's."""
+    weight = 1 / max(1, sum(len(one.ids) - one.prompt for one in some))
+    return [datum(one, weight) for one in some]
 
 
 def rates(settings: "Tinker", steps: int) -> list[float]:
@@ -124,7 +131,7 @@ def _learn(settings: "Tinker", client: Any, encoded: Sequence[Encoded], seed: in
     order = zip(rates(settings, steps), batches(len(encoded), settings.batch_size, steps, seed), strict=True)
     for number, (rate, chosen) in enumerate(order, 1):
         some = [encoded[place] for place in chosen]
-        passed = client.forward_backward([datum(one) for one in some], "cross_entropy")
+        passed = client.forward_backward(batch(some), "cross_entropy")
         moved = client.optim_step(types.AdamParams(learning_rate=rate, **adam))  # in line before we wait for either
         told = passed.result().loss_fn_outputs
         moved.result()
