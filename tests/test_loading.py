@@ -162,5 +162,5 @@ def test_adapters_learn_on_a_base_of_few_bits_and_are_worn_by_the_whole_one(bits
         made, _ = train(dataclasses.replace(settings, gradient_checkpointing=True), made, EXAMPLES, None, out, 0)
         rows = [json.loads(line) for line in (out / "training.jsonl").read_text().splitlines()]
         losses += [row["loss"] for row in rows if "loss" in row]
-    assert losses[-1] < losses[4] < losses[0] - 0.1
+    assert max(losses[1:]) < losses[0] - 0.2
     check_changed(load(made), str(llama))
