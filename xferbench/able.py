@@ -5,20 +5,28 @@ from itertools import pairwise
 
 from xferbench.catalog import Catalog
 from xferbench.errors import UsageError
+from xferbench.experiment import spec
 from xferbench.steps import Data, Named
 
 
 def check(
-    catalog: Catalog, stages: Sequence[Sequence[Data]], trainers: Sequence[Named], sketched: bool = False
+    catalog: Catalog,
+    stages: Sequence[Sequence[Data]],
+    trainers: Sequence[Named],
+    sketched: bool = False,
+    executor: str = "",
 ) -> None:
     """Refuse a trainer that cannot train here, lacks examples or a reward to learn from, or cannot judge.
 
     `sketched`: the data were not read, so neither their number counts nor whether trainer and rewards work here.
+    `executor`, as typed: where its workers are other machines, they may have what this one lacks, and each training
+    asks its trainer there.
     """
+    here = not (executor and getattr(catalog.make("executor", *spec(executor)), "remote", False))
     domains = [data.domain for stage in stages for data in stage]
     for trainer in trainers:
         made = catalog.make("trainer", trainer.name, trainer.settings)
-        if hasattr(made, "check") and not sketched:
+        if hasattr(made, "check") and here and not sketched:
             made.check()
         for stage in () if sketched else stages:
             n, least = sum(data.n for data in stage), getattr(made, "least", 1)

@@ -59,6 +59,8 @@ def settings(kind: str, name: str, catalog: Catalog) -> Iterator[Check]:
             stored = json.loads(json.dumps(getattr(made, key)))
             back = convert(f"{kind} {name}: {key}", stored, default)
             hold(back == getattr(made, key), f"{key} is {back!r} after it was stored as JSON")
+        strange = set(getattr(value, "added", ())) - set(known)
+        hold(not strange, f"added names {', '.join(sorted(strange))}, which is no setting")
         return f"{len(known)} settings"
 
     def picklable() -> None:

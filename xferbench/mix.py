@@ -74,7 +74,7 @@ def plan(
     target, trainers = planner.target(text), planner.recipe(label)
     scorer = planner.named("scorer", asked.scorer[0])
     both = tuple(sorted(pools.values(), key=lambda data: data.domain))
-    able.check(catalog, (both,), trainers)
+    able.check(catalog, (both,), trainers, executor=asked.executor)
     keeping = (*trainers[:-1], planner.keeping(trainers[-1], planner.kept))
     planner.kept = {}  # what the arms train is not scored itself
     at = planner.train((both,), keeping, asked.seeds[0]) if mix.score_at == "mixed" else None

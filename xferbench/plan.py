@@ -15,7 +15,7 @@ from xferbench.errors import UsageError, unknown
 from xferbench.experiment import Experiment, spec
 from xferbench.external import External
 from xferbench.planned import Names, Plan, Planned, Subset
-from xferbench.settings import fields
+from xferbench.settings import fields, identity
 from xferbench.steps import Attribute, Base, Data, Evaluate, Named, Step, Train
 from xferbench.supply import Declared, Stages, Supply
 from xferbench.treatments import HALF, SHUFFLED, join, split
@@ -186,7 +186,7 @@ class Planner:
     def _measured(
         self, condition: str, source: str, text: str, target: Named, label: str, trainers: tuple[Named, ...], on: Stages
     ) -> list[Planned]:
-        able.check(self.catalog, on, trainers, self.sketched)
+        able.check(self.catalog, on, trainers, self.sketched, self.asked.executor)
         return [
             Planned(condition, label if on else "", source, text, seed, self.evaluate(on, trainers, seed, target))
             for seed in (self.asked.seeds if on else (None,))
@@ -357,8 +357,7 @@ class Planner:
     def _resolved(self, kind: str, name: str, settings: Mapping[str, Any]) -> Named:
         entry = self.catalog.entry(kind, name)
         made = self.catalog.make(kind, name, settings)
-        values = {key: getattr(made, key) for key in fields(entry.value)}
-        values = {key: list(value) if isinstance(value, tuple) else value for key, value in values.items()}
+        values = identity(made)
         aside = {key: values.pop(key) for key in getattr(made, "aside", ())}
         return Named(name, values, entry.plugin.label, aside)
 

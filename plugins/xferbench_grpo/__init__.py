@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from xferbench import Checkpoint, Example, Reward, UsageError, hookimpl
+from xferbench_sft.backend import check_backend, check_device
 from xferbench_sft.checks import check_ranges, check_shape
 from xferbench_sft.logs import check
 
@@ -41,6 +42,7 @@ class GRPO:
     """Settings with which `xferbench plugins check` is quick."""
     step_settings: ClassVar[tuple[str, ...]] = ("steps",)
     aside: ClassVar[tuple[str, ...]] = ("save_every", "report_to", "processes")
+    added: ClassVar[tuple[str, ...]] = ("bits", "attention")
     learning_rate: float = 1e-5
     steps: int = 100
     k: int = 8
@@ -92,6 +94,11 @@ class GRPO:
     """Seconds between the checkpoints that a killed training goes on from; they are gone when it is done."""
     report_to: str = "none"
     """wandb, trackio, tensorboard, joined by |: where transformers sends the log as well."""
+    bits: int | None = None
+    """Hold the base's weights in 4 (nf4: QLoRA) or 8 bits while adapters are trained (CUDA, bitsandbytes); none: in
+    bfloat16 on a GPU that has it, in float32 elsewhere. The model is measured in those, whatever it was trained in."""
+    attention: str = "auto"
+    """auto: transformers' choice (sdpa where the model has it); sdpa, eager, flash_attention_2 (CUDA, flash-attn)."""
 
     def __post_init__(self) -> None:
         check_ranges(self, POSITIVE)
@@ -107,6 +114,7 @@ class GRPO:
         if self.loss not in LOSSES:
             raise UsageError(f"trainer grpo: loss is one of {', '.join(LOSSES)}, not {self.loss}")
         self._groups()
+        check_backend(self)
         check(self.name, self.report_to)
         if self.vllm and find_spec("vllm") is None:
             raise UsageError("trainer grpo: vllm=true needs the package vllm (pip install vllm), and CUDA")
@@ -133,6 +141,10 @@ class GRPO:
     def least(self) -> int:
         """Prompts that are asked at once."""
         return self.batch_size // self.k * self.ahead
+
+    def check(self) -> None:
+        """Refuse bits or an attention that this machine cannot do."""
+        check_device(self)
 
     def follow(self, before: Any) -> None:
         """Refuse another shape than that of the adapter which the trainer before leaves."""

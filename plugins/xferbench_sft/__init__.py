@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from xferbench import Checkpoint, Example, Reward, UsageError, hookimpl
+from xferbench_sft.backend import check_backend, check_device
 from xferbench_sft.checks import check_ranges, check_shape
 from xferbench_sft.logs import check
 
@@ -33,6 +34,7 @@ class SFT:
     name: ClassVar[str] = "sft"
     step_settings: ClassVar[tuple[str, ...]] = ("max_steps",)
     aside: ClassVar[tuple[str, ...]] = ("save_every", "report_to", "processes")
+    added: ClassVar[tuple[str, ...]] = ("bits", "attention", "packing")
     policy: str = "given"
     """given: learn the examples' answers. self: learn the model's own right ones, by rejection sampling."""
     k: int = 8
@@ -78,11 +80,20 @@ class SFT:
     """Keep so many adapters, evenly spread over training, with their learning rates; 0: the last one alone."""
     capture_updates: int = 0
     """Keep a sketch, so many numbers long, of each example's share of each update: the scorer updates needs it."""
+    bits: int | None = None
+    """Hold the base's weights in 4 (nf4: QLoRA) or 8 bits while adapters are trained (CUDA, bitsandbytes); none: in
+    bfloat16 on a GPU that has it, in float32 elsewhere. The model is measured in those, whatever it was trained in."""
+    attention: str = "auto"
+    """auto: transformers' choice (sdpa where the model has it); sdpa, eager, flash_attention_2 (CUDA, flash-attn)."""
+    packing: bool = False
+    """Put examples together into rows of at most max_length tokens, none cut and none seen by its neighbours, and lay
+    the rows of a batch end to end, without padding: batch_size counts such rows, so an epoch has fewer steps."""
 
     def __post_init__(self) -> None:
         check_ranges(self, POSITIVE)
         self._kept()
         self._team()
+        check_backend(self)
         if self.policy not in ("given", "self"):
             raise UsageError(f"trainer {self.name}: policy is given or self, not {self.policy}")
         check(self.name, self.report_to)
@@ -97,6 +108,8 @@ class SFT:
                 raise UsageError(f"trainer {self.name}: {name} is for adapters; with lora=false it must be 0")
         if self.policy == "self" and self.capture_updates:
             raise UsageError(f"trainer {self.name}: capture_updates needs the examples' own answers, not policy=self")
+        if self.packing and self.capture_updates:
+            raise UsageError(f"trainer {self.name}: capture_updates tells examples apart, and packing joins them")
 
     def _team(self) -> None:
         if self.batch_size % self.processes:
@@ -106,6 +119,7 @@ class SFT:
             )
         alone = [name for name in ("save_checkpoints", "capture_updates") if getattr(self, name)]
         alone += ["policy=self"] if self.policy == "self" else []
+        alone += ["packing"] if self.packing else []
         if self.processes > 1 and alone:
             said = f"{alone[0]} is for one process; processes={self.processes} must be 1"
             raise UsageError(f"trainer {self.name}: {said}")
@@ -114,6 +128,10 @@ class SFT:
     def needs_reward(self) -> bool:
         """The model's own answers are kept or not by the domain's reward."""
         return self.policy == "self"
+
+    def check(self) -> None:
+        """Refuse bits or an attention that this machine cannot do."""
+        check_device(self)
 
     def follow(self, before: Any) -> None:
         """Refuse another shape than that of the adapter which the trainer before leaves."""

@@ -42,7 +42,7 @@ def fit(
     rows = filled(encoded, settings.batch_size, model.tokenizer.eos_token_id) if settings.processes > 1 else encoded
     trainer = SFTTrainer(
         model=model.network,
-        args=_config(settings, out, seed),
+        args=_config(settings, out, seed, most),
         train_dataset=as_dataset(rows),
         processing_class=model.tokenizer,
         callbacks=keepers(settings, model.network, pairs, out / "adapter"),
@@ -94,13 +94,14 @@ def as_dataset(encoded: Sequence[Encoded]) -> Dataset:
     )
 
 
-def _config(settings: "SFT", out: Path, seed: int) -> SFTConfig:
+def _config(settings: "SFT", out: Path, seed: int, most: int) -> SFTConfig:
     return SFTConfig(
         **common(settings, out, seed),
         num_train_epochs=settings.epochs,
         max_steps=settings.max_steps or -1,
         per_device_train_batch_size=settings.batch_size // settings.processes,
-        max_length=None,  # cut already
+        max_length=most if settings.packing else None,  # of a row: examples are cut already
+        packing=settings.packing,
         completion_only_loss=True,
         train_sampling_strategy="group_by_length",
     )

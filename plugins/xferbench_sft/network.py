@@ -16,15 +16,16 @@ from xferbench_sft.team import first, join, together
 
 Settings = Any
 """A trainer's dataclass with the fields lora, rank, alpha, rslora, dropout, target_modules (what is trained) and
-learning_rate, schedule, warmup, weight_decay (how), report_to and save_every (what is kept of it); processes, where
-several can do it together."""
+learning_rate, schedule, warmup, weight_decay (how), bits and attention (on which base), report_to and save_every (what
+is kept of it); processes, where several can do it together."""
 
 
 def begin(settings: Settings, start: Checkpoint, seed: int) -> Model:
     """Load `start` ready to be trained: with a fresh adapter, with its own taken further, or with all weights free."""
     join(settings)
     set_seed(seed)  # before the adapter is made: its first weights are drawn here
-    model = load(start, trainable=settings.lora and start.adapter is not None)
+    attention = None if settings.attention == "auto" else settings.attention
+    model = load(start, settings.lora and start.adapter is not None, settings.bits, attention)
     network = model.network
     if settings.lora and start.adapter is None:
         network = get_peft_model(network, _lora(settings))
