@@ -36,6 +36,11 @@ def test_a_worker_has_one_gpu_of_those_that_are_visible():
     assert "CUDA_VISIBLE_DEVICES" not in surroundings(0, 2, 1, {}, False)
 
 
+def test_a_worker_has_its_share_of_the_cores_unless_the_threads_are_set_already():
+    assert surroundings(0, 1, 2, {}, False)["OMP_NUM_THREADS"] == "2"
+    assert surroundings(0, 1, 2, {"OMP_NUM_THREADS": "1"}, False)["OMP_NUM_THREADS"] == "1"
+
+
 BASE = Base("m", "/m", "f")
 TARGETS = [Named(f"t{n}", {}, "1") for n in range(4)]
 

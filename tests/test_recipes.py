@@ -89,6 +89,17 @@ def test_what_cannot_be_trained_is_refused_before_anything_is(world):
             plan("grpo:ahead=2")
 
 
+def test_own_right_answers_are_answers_and_only_what_rewards_weigh_is_learnt_from_rewards(world):
+    """Which side of H3 a recipe stands on: rejection sampling is supervised, whoever wrote the answers."""
+    sides = {
+        "sft": "answers", "sft:policy=self": "answers", "sft>sft:policy=self": "answers", "grpo:rank=4": "rewards",
+        "sft>grpo:rank=4": "both",
+    }  # fmt: skip
+    asked = {"suite": "tiny", "source": "even", "target": "quick", "conditions": "transfer", "scorer": ""}
+    with within(world, f"{WORLD_PLUGINS},grpo") as catalog:
+        assert make(from_mapping({**asked, "trainer": list(sides)}), catalog).learns == sides
+
+
 def test_a_suite_may_have_other_settings_for_a_trainer_that_goes_on_from_another(world):
     with within(world, f"{WORLD_PLUGINS},grpo") as catalog:
         entry = catalog.entry("suite", "tiny")

@@ -37,7 +37,7 @@ def check(
             for domain in domains:
                 reward = catalog.entry("domain", domain).value.reward
                 if reward is None:
-                    raise UsageError(f"trainer {trainer.name} learns from rewards, and domain {domain} has none")
+                    raise UsageError(f"trainer {trainer.name} needs a reward, and domain {domain} has none")
                 if hasattr(reward, "check") and not sketched:
                     reward.check()
 

@@ -96,7 +96,8 @@ class Measurement:
 class Trainer(Protocol):
     """A frozen dataclass whose fields are its hyperparameters, each with a default.
 
-    Class attributes that it may have: `needs_reward` (True: it learns from the domain's reward); `step_settings`, the
+    Class attributes that it may have: `needs_reward` (True: it asks the domain's reward); `learns`, "rewards" (what it
+    is when it needs one) or "answers": whether rewards weigh what is learnt, or choose it at most; `step_settings`, the
     names of fields that count optimiser steps (under a matched budget they are divided among the stages); `aside`, the
     names of fields that change no weight, such as where a log goes (they are no part of a step's identity); `added`,
     the names of fields that came after results were stored (part of the identity only where they differ from their

@@ -281,12 +281,11 @@ class Planner:
         return kept
 
     def _learns(self, text: str) -> str:
-        """What a recipe learns from: the answers that it is given, rewards, or one after the other."""
-        kinds = {
-            getattr(self.catalog.make("trainer", trainer.name, trainer.settings), "needs_reward", False)
-            for trainer in self.recipe(text)
-        }
-        return "both" if len(kinds) > 1 else "rewards" if kinds.pop() else "answers"
+        """What a recipe learns from: answers, whoever wrote them; rewards; or both, one after the other."""
+        made = [self.catalog.make("trainer", one.name, one.settings) for one in self.recipe(text)]
+        needed = {True: "rewards", False: "answers"}
+        kinds = {getattr(one, "learns", needed[getattr(one, "needs_reward", False)]) for one in made}
+        return "both" if len(kinds) > 1 else kinds.pop()
 
     def keeping(self, trainer: Named, wanted: Mapping[str, tuple[str, Any]]) -> Named:
         """Return the trainer set to keep {setting: (for whom, value)}; what the user set already stays as it is."""

@@ -32,6 +32,8 @@ class SFT:
     """Supervised fine-tuning on the answers: the loss counts the completion's tokens only (trl, peft)."""
 
     name: ClassVar[str] = "sft"
+    learns: ClassVar[str] = "answers"
+    """With policy=self too: the reward chooses which answers are learnt, and nothing is learnt of a wrong one."""
     step_settings: ClassVar[tuple[str, ...]] = ("max_steps",)
     aside: ClassVar[tuple[str, ...]] = ("save_every", "report_to", "processes")
     added: ClassVar[tuple[str, ...]] = ("bits", "attention", "packing")
