@@ -9,7 +9,8 @@ from xferbench.steps import Base, Data, Evaluate, Named, Train
 from xferbench_local.pool import WorkerDied, open_pool, surroundings
 
 
-def test_a_worker_that_dies_is_told_and_replaced():
+def test_a_worker_that_dies_is_told_and_replaced(monkeypatch):
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     with open_pool(1, 1, None) as pool:
         first = pool.submit(os.getpid).result(120)
         assert pool.submit(os.getpid).result(120) == first
