@@ -9,8 +9,7 @@ from xferbench.steps import Base, Data, Evaluate, Named, Train
 from xferbench_local.pool import WorkerDied, open_pool, surroundings
 
 
-def test_a_worker_that_dies_is_told_and_replaced(monkeypatch):
-    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+def test_a_worker_that_dies_is_told_and_replaced():
     with open_pool(1, 1, None) as pool:
         first = pool.submit(os.getpid).result(120)
         assert pool.submit(os.getpid).result(120) == first
@@ -35,11 +34,6 @@ def test_a_worker_has_one_gpu_of_those_that_are_visible():
     assert [surroundings(slot, 2, 1, {}, True)["CUDA_VISIBLE_DEVICES"] for slot in range(2)] == ["0", "1"]
     assert "CUDA_VISIBLE_DEVICES" not in surroundings(0, 1, 1, {}, True)  # a single process has all of them
     assert "CUDA_VISIBLE_DEVICES" not in surroundings(0, 2, 1, {}, False)
-
-
-def test_a_worker_has_its_share_of_the_cores_unless_the_threads_are_set_already():
-    assert surroundings(0, 1, 2, {}, False)["OMP_NUM_THREADS"] == "2"
-    assert surroundings(0, 1, 2, {"OMP_NUM_THREADS": "1"}, False)["OMP_NUM_THREADS"] == "1"
 
 
 BASE = Base("m", "/m", "f")

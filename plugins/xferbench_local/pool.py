@@ -149,11 +149,8 @@ def _work(pipe: multiprocessing.connection.Connection, slot: int, jobs: int, thr
 
 
 def surroundings(slot: int, jobs: int, threads: int, env: dict[str, str], gpus: bool) -> dict[str, str]:
-    """Return the environment of a worker, to be set before torch is imported: its threads, and its own GPU.
-
-    A number of threads that is set already stays: more threads than free cores wait for each other in every operation.
-    """
-    found = {name: env.get(name, str(threads)) for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS")}
+    """Return the environment of a worker, to be set before torch is imported: its threads, and its own GPU."""
+    found = {"OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads)}
     found["TOKENIZERS_PARALLELISM"] = env.get("TOKENIZERS_PARALLELISM", "false")
     if jobs > 1 and gpus:
         visible = [device for device in env.get("CUDA_VISIBLE_DEVICES", "").split(",") if device]
