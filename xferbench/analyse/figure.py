@@ -89,6 +89,7 @@ def save(figure: "Figure", path: Path) -> None:
 def dots(axis: "Axes", names: Sequence[str], places: Sequence[tuple[float, float]]) -> None:
     """Plot points, each named above, below or beside it where there is room, and not named where there is none."""
     wide, tall = (max(values) - min(values) or 1.0 for values in zip(*places, strict=True))
+    middle = sum(f([x for x, _ in places]) for f in (min, max)) / 2
     named: list[tuple[float, float]] = []
     sides = [(0, 5, "center", 0.0, 0.05), (0, -12, "center", 0.0, -0.06)]
     sides += [(6, -3, "left", 0.2, 0.0), (-6, -3, "right", -0.2, 0.0)]
@@ -97,12 +98,13 @@ def dots(axis: "Axes", names: Sequence[str], places: Sequence[tuple[float, float
         for right, up, anchor, dx, dy in sides:
             at = (x + dx * wide, y + dy * tall)
             clear = not any(abs(at[0] - a) < 0.4 * wide and abs(at[1] - b) < 0.075 * tall for a, b in named)
+            clear &= abs(at[0] - middle) <= 0.54 * wide  # a name takes 0.2 to each side, and must not run over the axis
             others = (place for place in places if place != (x, y))
             if clear and not any(abs(at[0] - a) < 0.2 * wide and abs(at[1] - b) < 0.05 * tall for a, b in others):
                 axis.annotate(name, (x, y), (right, up), textcoords="offset points", fontsize=8, ha=anchor, zorder=3)
                 named.append(at)
                 break
-    axis.margins(0.18)
+    axis.margins(0.24, 0.18)
 
 
 def _forest(findings: Sequence[Mapping[str, Any]], cells: Sequence[Cell]) -> "Figure":
