@@ -1,9 +1,14 @@
 """A training done by two processes that accelerate launch starts (gloo, on the CPU): the one that a single one does."""
 
 import json
+import os
+import signal
+import subprocess
+import time
 
+import psutil
 import pytest
-from conftest import within
+from conftest import command, environment, within
 from safetensors.torch import load_file
 
 from xferbench import UsageError, execute
@@ -16,9 +21,9 @@ from xferbench_sft import SFT
 RECIPE = "sft:batch_size=8,epochs=2,rank=4,learning_rate=5e-3,save_every=0,max_steps=none"
 
 
-def asked(catalog, out, recipe):
+def asked(catalog, out, recipe, source="picks", train_limit=29):
     """The recipe of one training, laid in a store."""
-    values = {"suite": "tiny", "source": "picks", "target": "quick", "trainer": recipe, "train_limit": 29}
+    values = {"suite": "tiny", "source": source, "target": "quick", "trainer": recipe, "train_limit": train_limit}
     values |= {"conditions": "transfer", "scorer": [], "seeds": "3"}
     plan, store = execute.ask(from_mapping(values), catalog, out)
     store.prepare()
@@ -82,3 +87,45 @@ def test_how_many_did_it_is_told_and_no_part_of_the_identity(both):
 def test_what_several_cannot_do_is_refused(settings, said):
     with pytest.raises(UsageError, match=said):
         SFT(**settings)
+
+
+def test_the_processes_of_grpo_pool_what_they_say_of_their_responses(world, tmp_path, monkeypatch):
+    recipe = "grpo:steps=4,k=4,batch_size=8,max_completion=6,learning_rate=1e-3,save_every=0,processes=2,iterations=2"
+    monkeypatch.setenv("PYTHONPATH", str(world.folder))
+    with within(world, plugins="tiny,sft,grpo,local,baselines", patch=monkeypatch) as catalog:
+        step, store, path = asked(catalog, tmp_path / "runs", recipe, "even", 12)
+        assert work([path]) == {step.id: ("done", "")}
+    said = store.result(step)
+    assert (said["processes"], said["cost"]["steps"], said["responses"]) == (2, 4, 16)
+    rows = [json.loads(line) for line in (store.folder(step) / "training.jsonl").read_text().splitlines()]
+    assert [row["responses"] for row in rows if "domain" in row] == [8, 8]
+    assert all(0 <= row["reward"] <= 1 for row in rows if "domain" in row)
+
+
+def test_killed_processes_leave_no_orphan_and_the_training_goes_on(both, world, tmp_path, monkeypatch):
+    def alive():
+        running = psutil.process_iter(["cmdline"])
+        return [one for one in running if path in " ".join(one.info["cmdline"] or []) and one.pid != os.getpid()]
+
+    monkeypatch.setenv("PYTHONPATH", str(world.folder))
+    with within(world, patch=monkeypatch) as catalog:
+        step, store, path = asked(catalog, tmp_path / "two", f"{RECIPE},processes=2")
+        told = {key: os.environ[key] for key in ("PYTHONPATH", "TINY_MODEL", "XFERBENCH_PLUGINS") if key in os.environ}
+        line, env = command("step", path), {**environment(), **told}
+        process = subprocess.Popen(line, env=env)
+        while not list((store.folder(step) / "unfinished").glob("checkpoint-[3-9]/xferbench.json")):
+            assert process.poll() is None
+            time.sleep(0.05)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        end = time.monotonic() + 60
+        while alive() and time.monotonic() < end:
+            time.sleep(0.2)
+        assert not alive()
+        done = subprocess.run(line, env=env, capture_output=True, text=True)
+    assert done.returncode == 0, (done.stdout, done.stderr)
+    one, alone = both[1]
+    weights = [
+        load_file(s.folder(at) / "adapter" / "adapter_model.safetensors") for s, at in ((store, step), (alone, one))
+    ]
+    assert max(float((weights[0][name] - weights[1][name]).abs().max()) for name in weights[0]) < 1e-5
