@@ -48,7 +48,7 @@ It was trained from {origin} by one run of
     python -m xferbench_mini.pretrain --size {size} --steps {step} --seed {seed} --threads {threads} --out FOLDER
 
 {tokens:,} tokens in {seconds:.0f} seconds, {threads} thread(s), seed {seed}, torch {torch}. It saw nothing but text
-made by xferbench_mini: drills of single steps, and questions of all six domains and of gpqa, from the training side of
+made by xferbench_mini: drills of single steps, and questions of every domain and of gpqa, from the training side of
 the split only. Questions of one step are always worked, longer ones in as many cases as their family says (`worked`:
-three of ten; one of twenty in rewrite) and else answered at once. Some families came rarely: see `seen`.
+three of ten; one of twenty in rewrite and alchemy) and else answered at once. Some families came rarely: see `seen`.
 """

@@ -7,7 +7,7 @@ training on a domain teaches it to work, which carries to whatever takes the sam
 from collections.abc import Callable
 from random import Random
 
-from . import gpqa
+from . import alchemy, gpqa
 from .arithmetic import NAMES
 from .family import Family, Problem, side
 from .logic import chains, line_up, statement
@@ -17,7 +17,7 @@ from .worlds import TARGETS
 
 DRILL = 0.4
 """The share of documents that are drills."""
-SHARES = {"math": 1.0, "science": 1.0, "code": 1.0, "logic": 1.5, "puzzle": 1.0, "rewrite": 1.0, "gpqa": 1.5}
+SHARES = {"math": 1.0, "science": 1.0, "code": 1.0, "logic": 1.5, "puzzle": 1.0, "rewrite": 1.0, "gpqa": 1.5, "alchemy": 0.7}
 """How often each kind of document comes, among the domain documents."""
 
 SINGLE = 2.0
@@ -140,6 +140,17 @@ def letters(rng: Random) -> Text:
     return pieces
 
 
+def colours(rng: Random) -> Text:
+    """Operations of alchemy, one after the other."""
+    work = Work()
+    question, _ = alchemy.treat(rng, work, rng.choices(tuple(alchemy.OPERATIONS), k=5))
+    pieces: Text = [(f" {question.partition(':')[0]}:", False)]
+    for step in work.steps:
+        operation, becomes = step.split()
+        pieces += [(f" {operation}", False), (f" {becomes}", True)]
+    return pieces
+
+
 def _said(work: Work) -> str:
     return "".join(f" {step}" for step in work.steps)
 
@@ -150,6 +161,7 @@ DRILLS: tuple[tuple[Callable[[Random], Text], float], ...] = (
     (people, 0.2),
     (kinds, 0.1),
     (letters, 0.9),
+    (colours, 0.15),
 )
 
 

@@ -32,6 +32,12 @@ SKILLS = {
     "rotate": "move the first letter to the end",
     "reverse": "reverse a string of letters",
     "tail": "swap the last two letters",
+    "wash": "know what washing makes of a colour",
+    "salt": "know what salting makes of a colour",
+    "smoke": "know what smoking makes of a colour",
+    "grind": "know what grinding makes of a colour",
+    "bake": "know what baking makes of a colour",
+    "dry": "know what drying makes of a colour",
 }
 """All skills: name -> what it is."""
 
@@ -170,3 +176,8 @@ class Work:
         }[rule]()
         self._did(rule, f"{rule} to {' '.join(done)};")
         return done
+
+    def treat(self, operation: str, becomes: str) -> str:
+        """Apply one operation of alchemy: write it and the colour that comes of it, `wash jade`."""
+        self._did(operation, f"{operation} {becomes}")
+        return becomes

@@ -1,14 +1,14 @@
-"""The six domains by name, and the truth of who should help whom, computed from what the families declare."""
+"""The seven domains by name, and the truth of who should help whom, computed from what the families declare."""
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
 from xferbench import DataError, Example
 
-from . import arithmetic, code, gpqa, logic, puzzle, rewrite, science
+from . import alchemy, arithmetic, code, gpqa, logic, puzzle, rewrite, science
 from .family import Family, check_split, examples
 
-VERSION = "3"
+VERSION = "4"
 FAMILIES: dict[str, tuple[Family, ...]] = {
     "math": arithmetic.FAMILIES,
     "science": science.FAMILIES,
@@ -16,6 +16,7 @@ FAMILIES: dict[str, tuple[Family, ...]] = {
     "logic": logic.FAMILIES,
     "puzzle": puzzle.FAMILIES,
     "rewrite": rewrite.FAMILIES,
+    "alchemy": alchemy.FAMILIES,
 }
 TARGETS: dict[str, tuple[Family, ...]] = {**FAMILIES, "gpqa": gpqa.FAMILIES}
 """What is measured: each domain's own test, and gpqa."""
@@ -26,6 +27,7 @@ SUMMARIES = {
     "logic": "truth values, comparisons, orders, chains of categories",
     "puzzle": "sequences, numbers guessed backwards, races",
     "rewrite": "rules on strings of letters: shares no skill with the others",
+    "alchemy": "what becomes of a colour, by facts of its own: shares no skill with the others",
 }
 
 
