@@ -56,7 +56,7 @@ def _mini(name: str, domain: str, summary: str, items: str | None = None) -> LmE
 def provide_targets() -> Iterable[LmEvalTask]:
     """Provide the mini targets, and the benchmarks of the catalogue."""
     yield from listed()
-    for name in ("math", "science", "code", "logic", "puzzle", "rewrite"):
+    for name in ("math", "science", "code", "logic", "puzzle", "rewrite", "alchemy"):
         yield _mini(name, name, f"held-out problems of mini/{name}, exact match")
     yield _mini("gpqa", "science", "two-formula science, 4 options (made here: not the GPQA benchmark)")
     yield _mini("gpqa_robust", "science", "mini/gpqa asked in other words, three in turn", "gpqa")

@@ -89,10 +89,17 @@ def test_qap_by_enumeration():
     rho = [
         stats.spearmanr(x[np.ix_(order, order)][off], y[off]).statistic for order in itertools.permutations(range(4))
     ]
-    found = qap(x, y, square=True)
+    found = qap(x, y, paired=True)
     assert found.p == pytest.approx(np.mean([r >= rho[0] - 1e-12 for r in rho]))
     assert (found.floor, found.exact, found.permutations) == (1 / 24, True, 24)
-    rows_only = qap(y[:, :3], y[:, :3], square=False)
+    beyond = [np.hstack([m, rng.normal(size=(4, 2))]) for m in (x, y)]  # two targets more, which no source is
+    used = np.hstack([off, np.ones((4, 2), bool)])
+    rho = [
+        stats.spearmanr(beyond[0][np.ix_(order, [*order, 4, 5])][used], beyond[1][used]).statistic
+        for order in itertools.permutations(range(4))
+    ]
+    assert qap(*beyond, paired=True).p == pytest.approx(np.mean([r >= rho[0] - 1e-12 for r in rho]))
+    rows_only = qap(y[:, :3], y[:, :3], paired=False)
     assert rows_only.p == 1 / 24
     assert rows_only.permuted == "rows"
 
@@ -100,7 +107,7 @@ def test_qap_by_enumeration():
 @pytest.mark.parametrize(("k", "floor"), [(3, 1 / 6), (4, 1 / 24), (5, 1 / 120), (6, 1 / 720), (8, 1 / 2001)])
 def test_floor_of_the_permutation_test(k, floor):
     perfect = np.random.default_rng(k).normal(size=(k, k))
-    found = qap(perfect, perfect, square=True, resamples=2000)
+    found = qap(perfect, perfect, paired=True, resamples=2000)
     assert found.floor == pytest.approx(floor)
     assert found.p == pytest.approx(floor)
 
@@ -112,9 +119,23 @@ def test_qap_keeps_its_size_where_cells_share_rows():
     for _ in range(100):
         effect = rng.normal(size=(5, 1)) + 0.2 * rng.normal(size=(5, 4))
         guess = rng.normal(size=(5, 1)) + 0.2 * rng.normal(size=(5, 4))
-        wrong += qap(guess, effect, square=False).p <= 0.05
+        wrong += qap(guess, effect, paired=False).p <= 0.05
         naive += stats.spearmanr(guess.ravel(), effect.ravel(), alternative="greater").pvalue <= 0.05
     assert wrong / 100 <= 0.1 < 0.15 < naive / 100
+
+
+def test_targets_of_no_source_stay_where_they_are():
+    """The permuted labels are the domains': a further target is a column of its own, whatever the targets' order."""
+    rng = np.random.default_rng(6)
+    gains, guess = rng.normal(0, 0.1, (5, 6)), rng.normal(0, 0.1, (5, 6))
+    results = rows(guess, gains)
+    (found,) = agreement(results)
+    turned = replace(results, cells=sorted(results.cells, key=lambda cell: cell.target, reverse=True))
+    (other,) = agreement(turned)
+    np.fill_diagonal(guess, np.nan)
+    assert found["cells"] == 25
+    assert found["p_qap"] == other["p_qap"] == pytest.approx(qap(guess, gains, paired=True).p)
+    assert found["permuted"] == "rows and columns"
 
 
 def test_a_perfect_scorer_over_a_square_matrix():

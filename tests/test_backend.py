@@ -5,8 +5,7 @@ import dataclasses
 import pytest
 import torch
 
-from xferbench import Checkpoint, LmEvalTask, StepError, UsageError, load, shelf
-from xferbench.lmeval import loading
+from xferbench import Checkpoint, LmEvalTask, StepError, UsageError, cuda, load, shelf
 from xferbench.lmeval.engine import heard
 from xferbench.work import preflight
 
@@ -72,10 +71,10 @@ def test_how_a_network_is_held_is_part_of_a_measurement_only_where_it_is_asked_f
 )
 def test_what_this_machine_cannot_do_is_refused_before_anything_is_trained(name, value, package, monkeypatch, llama):
     asked = {"name": "mini/math", "settings": {name: value}, "version": "1"}
-    monkeypatch.setattr(loading, "find_spec", lambda module: None)
+    monkeypatch.setattr(cuda, "find_spec", lambda module: None)
     why = preflight(str(llama), asked, 1, False)["why"]
     assert why == f"target mini/math: {name}={value} needs the package {package} (pip install {package}), and CUDA"
-    monkeypatch.setattr(loading, "find_spec", lambda module: True)
+    monkeypatch.setattr(cuda, "find_spec", lambda module: True)
     why = preflight(str(llama), asked, 1, False)["why"]
     assert why == f"target mini/math: {name}={value} needs CUDA, and no card is seen here: leave it out"
     elsewhere = preflight(str(llama), asked, 1, False, here=False)  # the machines that measure may have one

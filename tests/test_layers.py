@@ -28,6 +28,7 @@ FLOORS = {
         "machine",
         "launch",
         "size",
+        "cuda",
     ),
     3: (
         "draw",

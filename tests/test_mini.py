@@ -3,6 +3,7 @@
 import ast
 import contextlib
 import io
+import itertools
 import re
 import subprocess
 import sys
@@ -151,6 +152,25 @@ def test_rewriting_follows_its_rules():
         assert " ".join(word) == problem.answer
 
 
+def test_alchemy_follows_its_facts():
+    """What an operation makes of a colour is the same wherever it is written, and no two colours become one."""
+    facts = {}
+    for problem in islice(problems(FAMILIES["alchemy"], "train", "facts"), 600):
+        match = re.fullmatch(r"The [a-z]+ is ([a-z]+): (.+)\. What colour now\?", problem.question)
+        colour = match[1]
+        operations = [part.removesuffix(" it") for part in match[2].split(", ")]
+        assert [step.split()[0] for step in problem.steps] == operations
+        for step in problem.steps:
+            operation, becomes = step.split()
+            assert facts.setdefault((operation, colour), becomes) == becomes != colour
+            colour = becomes
+        assert colour == problem.answer
+    assert len(facts) == 6 * 8
+    assert all(len({facts[one] for one in facts if one[0] == name}) == 8 for name, _ in facts)
+    for first, second in itertools.permutations({name for name, _ in facts}, 2):
+        assert any(facts[second, facts[first, c]] != facts[first, facts[second, c]] for _, c in facts)
+
+
 @pytest.mark.parametrize("name", TARGETS)
 def test_streams_repeat_nothing_and_split_by_content(name):
     sides = {split: take(name, split, 500) for split in SPLITS}
@@ -266,8 +286,9 @@ def test_gpqa_has_one_right_option_and_it_may_stand_anywhere():
 
 def test_overlap_is_what_the_declarations_say():
     assert all(overlap(name, name) == 1.0 for name in FAMILIES)
-    others = [name for name in TARGETS if name != "rewrite"]
-    assert all(overlap("rewrite", name) == overlap(name, "rewrite") == 0.0 for name in others if name != "gpqa")
+    for alone in ("rewrite", "alchemy"):
+        assert all(overlap(alone, name) == 0.0 for name in TARGETS if name != alone)
+        assert all(overlap(name, alone) == 0.0 for name in FAMILIES if name != alone)
     assert 0 < overlap("math", "science") < overlap("science", "math")
     assert overlap("science", "gpqa") == 1.0 > overlap("math", "gpqa") > overlap("logic", "gpqa")
     assert not taught("math") & {"recall", "atoms"}

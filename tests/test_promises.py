@@ -14,8 +14,8 @@ from xferbench import catalog as catalogs
 FACE = {
     "API_VERSION", "Checkpoint", "DataError", "Domain", "Encoded", "Example", "Executor", "Item", "LmEvalTask",
     "Measurement", "Model", "ModelError", "Outcome", "Output", "PluginError", "Reward", "Scorer", "StepError", "Suite",
-    "Target", "Trainer", "UsageError", "XferbenchError", "__version__", "encode", "features", "hookimpl", "load",
-    "read", "report_progress", "rows", "run", "table",
+    "Target", "Trainer", "UsageError", "XferbenchError", "__version__", "check_cuda", "encode", "features", "hookimpl",
+    "load", "read", "report_progress", "rows", "run", "table",
 }  # fmt: skip
 
 

@@ -24,6 +24,7 @@ _HOME = {
         "Target",
         "Trainer",
     ),
+    "cuda": ("check_cuda",),
     "errors": ("DataError", "ModelError", "PluginError", "StepError", "UsageError", "XferbenchError"),
     "hookspecs": ("hookimpl",),
     "hub": ("rows", "table"),

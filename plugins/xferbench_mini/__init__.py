@@ -1,4 +1,4 @@
-"""The mini world: six small domains, a test for each and a hard one, and a model small enough for a laptop.
+"""The mini world: seven small domains, a test for each and a hard one, and a model small enough for a laptop.
 
 Who shares which skill with whom is declared in code, so what should transfer is known by construction.
 """
@@ -25,7 +25,7 @@ TRAIN_LIMIT = 500
 
 @hookimpl
 def provide_domains() -> Iterator[Domain]:
-    """Offer the six domains; nothing is generated before it is asked for."""
+    """Offer the seven domains; nothing is generated before it is asked for."""
     for name in FAMILIES:
         yield Domain(
             f"mini/{name}",

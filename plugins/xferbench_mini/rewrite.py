@@ -1,4 +1,4 @@
-"""Rewrite: rules applied to strings of letters. It shares nothing with the other domains: the true negative."""
+"""Rewrite: rules applied to strings of letters. It shares nothing with the other domains: a true negative."""
 
 from random import Random
 

@@ -1,19 +1,11 @@
 """How a base is held and computed while it is trained: the bits of its weights and the attention's implementation."""
 
 from collections.abc import Iterable
-from importlib.util import find_spec
 from typing import Any
 
-from xferbench import UsageError
+from xferbench import UsageError, check_cuda
 
 ATTENTION = ("auto", "sdpa", "eager", "flash_attention_2")
-NEEDED = {
-    "bits": ("bitsandbytes", "bitsandbytes"),
-    "flash_attention_2": ("flash_attn", "flash-attn"),
-    "vllm": ("vllm", "vllm"),
-}
-"""The module and the package behind what is no part of torch and transformers."""
-
 Settings = Any
 """A trainer's dataclass with bits and attention (and lora)."""
 
@@ -32,20 +24,13 @@ def check_backend(settings: Settings) -> None:
 
 def check_device(settings: Settings) -> None:
     """Refuse what this machine cannot do: few bits, flash attention and vLLM need CUDA and a package each."""
-    who = f"trainer {settings.name}"
-    for said, (module, package) in _asked(settings):
-        if find_spec(module) is None:
-            raise UsageError(f"{who}: {said} needs the package {package} (pip install {package}), and CUDA")
-        import torch
-
-        if not torch.cuda.is_available():
-            raise UsageError(f"{who}: {said} needs CUDA, and no card is seen here: leave it out")
+    check_cuda(f"trainer {settings.name}", _asked(settings))
 
 
-def _asked(settings: Settings) -> Iterable[tuple[str, tuple[str, str]]]:
+def _asked(settings: Settings) -> Iterable[tuple[str, str]]:
     if settings.bits:
-        yield f"bits={settings.bits}", NEEDED["bits"]
-    if settings.attention in NEEDED:
-        yield f"attention={settings.attention}", NEEDED[settings.attention]
+        yield f"bits={settings.bits}", "bits"
+    if settings.attention == "flash_attention_2":
+        yield f"attention={settings.attention}", settings.attention
     if getattr(settings, "vllm", False):
-        yield "vllm=true", NEEDED["vllm"]
+        yield "vllm=true", "vllm"

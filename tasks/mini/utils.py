@@ -53,6 +53,11 @@ def load_rewrite(**kw: Any) -> dict[str, datasets.Dataset]:
     return _load("rewrite", **kw)
 
 
+def load_alchemy(**kw: Any) -> dict[str, datasets.Dataset]:
+    """Load the test of alchemy."""
+    return _load("alchemy", **kw)
+
+
 def _choices(robust: bool) -> dict[str, datasets.Dataset]:
     rows = []
     for number, (problem, _) in enumerate(zip(gpqa.items("test"), range(ITEMS), strict=False)):

@@ -64,7 +64,7 @@ def agreement(results: Results, *, resamples: int = 10_000, seed: int = 0) -> li
 
 
 def _table(results: Results, groups: list[Pair], scorer: str) -> tuple[list[str], list[str], Matrix, Matrix, bool]:
-    """Sources, targets, predicted and measured (sources, targets; NaN: none), and whether both are one set."""
+    """Sources, targets, predicted and measured (sources, targets; NaN: none), and whether target i is the test of source i."""
     sources = list(dict.fromkeys(pair.source for pair in groups))
     targets = list(dict.fromkeys(pair.target for pair in groups))
     predicted = np.full((len(sources), len(targets)), np.nan)
@@ -84,16 +84,17 @@ def _table(results: Results, groups: list[Pair], scorer: str) -> tuple[list[str]
         elif pair.cells["transfer"] and pair.cells["baseline"]:
             base = np.mean([cell.value for cell in pair.cells["baseline"].values()])
             measured[at] = np.mean([cell.value for cell in pair.cells["transfer"].values()]) - base
-    square = len(sources) == len(targets) == len(own) == len(set(own.values()))
-    if square:
+    paired = len(sources) == len(own) == len(set(own.values()))
+    if paired:
         order = [targets.index(own[source]) for source in sources]
+        order += [j for j in range(len(targets)) if j not in order]
         targets, predicted, measured = [targets[i] for i in order], predicted[:, order], measured[:, order]
         np.fill_diagonal(predicted, np.nan)
-    return sources, targets, predicted, measured, square
+    return sources, targets, predicted, measured, paired
 
 
 def _compare(
-    sources: list[str], targets: list[str], predicted: Matrix, measured: Matrix, square: bool, resamples: int, seed: int
+    sources: list[str], targets: list[str], predicted: Matrix, measured: Matrix, paired: bool, resamples: int, seed: int
 ) -> dict[str, Any]:
     used = np.isfinite(predicted) & np.isfinite(measured)
     points = [
@@ -115,7 +116,7 @@ def _compare(
     tau_low, tau_high = (kendall_interval(tau, len(x)) if tau is not None else None) or (None, None)
     cluster = _cluster(predicted, measured, spearman, min(resamples, 2000), seed) or (None, None)
     tau_cluster = _cluster(predicted, measured, kendall, min(resamples, 500), seed) or (None, None)
-    luck = qap(predicted, measured, square, resamples, seed)
+    luck = qap(predicted, measured, paired, resamples, seed)
     found |= {
         "spearman": number(rho), "low": number(low), "high": number(high), "kendall": number(tau),
         "kendall_low": number(tau_low), "kendall_high": number(tau_high),

@@ -29,18 +29,19 @@ class Permuted:
     permutations: int
     exact: bool
     permuted: str
-    """"rows and columns" (square, the same domains in both) or "rows"."""
+    """"rows and columns" (every source is a target as well) or "rows"."""
 
 
 def qap(
-    predicted: ArrayLike, measured: ArrayLike, square: bool, resamples: int = 10_000, seed: int = 0
+    predicted: ArrayLike, measured: ArrayLike, paired: bool, resamples: int = 10_000, seed: int = 0
 ) -> Permuted | None:
     """Test Spearman's rho of two matrices (sources, targets) by permuting labels (Mantel 1967; Hubert, Schultz 1976).
 
-    NaN marks a cell that is not used. `square`: source i and target i are the same domain, so rows and columns of the
-    prediction are permuted together (QAP); otherwise rows only. All k! permutations are tried up to 7!, else the
-    identity and `resamples` random ones. p = share of permutations with rho at least as high; its floor is 1 / k! (or
-    1 / (1 + resamples)): with three sources nothing can be significant. None when rho is undefined.
+    NaN marks a cell that is not used. `paired`: source i and target i are the same domain, so rows and columns of the
+    prediction are permuted together (QAP), and targets beyond those (columns after the k-th, of no source) stay where
+    they are; otherwise rows only. All k! permutations are tried up to 7!, else the identity and `resamples` random ones.
+    p = share of permutations with rho at least as high; its floor is 1 / k! (or 1 / (1 + resamples)): with three sources
+    nothing can be significant. None when rho is undefined.
     """
     x, y = np.asarray(predicted, float), np.asarray(measured, float)
     used = np.isfinite(x) & np.isfinite(y)
@@ -51,10 +52,12 @@ def qap(
     hits = tried = 0
     for orders in _orders(len(x), exact, resamples, seed):
         tried += len(orders)
-        rows = x[orders]
-        many = np.take_along_axis(rows, orders[:, None, :], axis=2) if square else rows
+        many = x[orders]
+        if paired:
+            others = np.tile(np.arange(len(x), x.shape[1]), (len(orders), 1))
+            many = np.take_along_axis(many, np.hstack([orders, others])[:, None, :], axis=2)
         hits += int((_rho(many, y) >= observed - 1e-12).sum())
-    return Permuted(hits / tried, 1 / tried, tried, exact, "rows and columns" if square else "rows")
+    return Permuted(hits / tried, 1 / tried, tried, exact, "rows and columns" if paired else "rows")
 
 
 def _rho(many: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -1,9 +1,9 @@
 """How the network that is measured is held, and by which engine: bits of its weights, attention, numbers."""
 
 from collections.abc import Iterator
-from importlib.util import find_spec
 from typing import Any
 
+from xferbench.cuda import check_cuda
 from xferbench.errors import UsageError, unknown
 
 BACKENDS = ("hf", "vllm")
@@ -39,20 +39,13 @@ def check_values(target: Target) -> None:
 
 def check_device(target: Target) -> None:
     """Refuse what this machine cannot do: few bits, flash attention and vLLM need CUDA and a package each."""
-    who = f"target {target.name}"
-    for said, module, package in _needed(target):
-        if find_spec(module) is None:
-            raise UsageError(f"{who}: {said} needs the package {package} (pip install {package}), and CUDA")
-        import torch
-
-        if not torch.cuda.is_available():
-            raise UsageError(f"{who}: {said} needs CUDA, and no card is seen here: leave it out")
+    check_cuda(f"target {target.name}", _asked(target))
 
 
-def _needed(target: Target) -> Iterator[tuple[str, str, str]]:
+def _asked(target: Target) -> Iterator[tuple[str, str]]:
     if target.backend == "vllm":
-        yield "backend=vllm", "vllm", "vllm"
+        yield "backend=vllm", "vllm"
     if target.bits:
-        yield f"bits={target.bits}", "bitsandbytes", "bitsandbytes"
+        yield f"bits={target.bits}", "bits"
     if target.attention == "flash_attention_2":
-        yield f"attention={target.attention}", "flash_attn", "flash-attn"
+        yield f"attention={target.attention}", target.attention
