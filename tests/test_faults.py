@@ -107,6 +107,7 @@ def test_sigterm_stops_a_run_cleanly(preempted):
     assert f"stopped; {len(kept(folder / 'runs'))} of " in err
     assert "The same command goes on from there." in err
     assert "Traceback" not in err
+    assert "leaked" not in err
     left = [path.name for name in ("*.part", "lock", ".lock", "progress.*") for path in (folder / "runs").rglob(name)]
     assert not left
 

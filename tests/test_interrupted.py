@@ -98,6 +98,7 @@ def test_ctrl_c_says_what_is_kept_and_exits_130(story):
     assert f"stopped; {len(story['kept'])} of " in err
     assert "are done and kept in runs. The same command goes on from there." in err
     assert "Traceback" not in err
+    assert "leaked" not in err
     assert not left
 
 

@@ -133,6 +133,7 @@ def _work(pipe: multiprocessing.connection.Connection, slot: int, jobs: int, thr
     threading.Thread(target=_end_with_parent, daemon=True).start()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.environ.update(surroundings(slot, jobs, threads, dict(os.environ), os.path.exists("/dev/nvidia0")))
+    _bars_of_one_process()
     while True:
         try:
             fn, args = pipe.recv()
@@ -146,6 +147,13 @@ def _work(pipe: multiprocessing.connection.Connection, slot: int, jobs: int, thr
             pipe.send((good, value, held()))
         except OSError:
             return
+
+
+def _bars_of_one_process() -> None:
+    """Give tqdm a lock of threads: its own, among processes, is a named semaphore that a worker's end leaves behind."""
+    from tqdm import tqdm
+
+    tqdm.set_lock(threading.RLock())
 
 
 def surroundings(slot: int, jobs: int, threads: int, env: dict[str, str], gpus: bool) -> dict[str, str]:
