@@ -55,7 +55,7 @@ def pairs_by_hand(folder: Path, names: tuple[str, ...], train_limit: int, eval_l
 
     def rows(name: str, treatment: str = "") -> list[dict[str, str]]:
         domain = catalog.entry("domain", suite.domains[name]).value
-        return [{"prompt": e.prompt, "completion": " " + e.answer} for e in draw(domain, train_limit, treatment)]
+        return [{"prompt": e.prompt, "completion": e.answer} for e in draw(domain, train_limit, treatment)]
 
     parts: list[dict[str, Any]] = []
 

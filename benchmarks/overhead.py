@@ -93,7 +93,7 @@ def parts_of(
     catalog = load()
     suite = catalog.entry("suite", "mini").value
     domain = catalog.entry("domain", suite.domains["math"]).value
-    rows = [{"prompt": one.prompt, "completion": " " + one.answer} for one in draw(domain, train_limit)]
+    rows = [{"prompt": one.prompt, "completion": one.answer} for one in draw(domain, train_limit)]
     (folder / "train.json").write_text(json.dumps(rows))
     tasks, more = (
         [catalog.entry("target", suite.targets[name]).value.task for name in names] for names in (TARGETS, MORE)

@@ -9,11 +9,12 @@ from typing import Any
 SUMS = "SHA256SUMS.json"
 
 
-def finish(model: Any, tokenizer: Any, out: Path, facts: dict[str, Any]) -> None:
-    """Write out/model: weights, tokenizer, card and checksums."""
+def finish(model: Any, tokenizer: Any, out: Path, facts: dict[str, Any], start: Path | None = None) -> None:
+    """Write out/model: weights, tokenizer, card and checksums; the card of the model it began with stands below."""
     from transformers import GenerationConfig
 
     from . import tokenizer as tokens
+    from .worlds import VERSION
 
     folder = out / "model"
     model.generation_config = GenerationConfig(
@@ -22,7 +23,12 @@ def finish(model: Any, tokenizer: Any, out: Path, facts: dict[str, Any]) -> None
     model.save_pretrained(folder)
     tokens.save(tokenizer, folder)
     size = sum(p.numel() for p in model.parameters())
-    card = CARD.format(millions=size / 1e6, torch=version("torch"), **facts)
+    origin, begun = (f"the weights of {start.name} (below)", f" --start {start.name}") if start else ("nothing", "")
+    told = {"origin": origin, "begun": begun, "trained": TRAINED, "world": VERSION, "torch": version("torch")}
+    card = CARD.format(millions=size / 1e6, **told, **facts)
+    if start:
+        before = (start / "README.md").read_text(encoding="utf-8")
+        card += f"\n## {start.name}\n\n{before[before.index(TRAINED) :]}"
     (folder / "README.md").write_text(card, encoding="utf-8")
     seal(folder)
 
@@ -34,6 +40,7 @@ def seal(folder: Path) -> None:
     (folder / SUMS).write_text(json.dumps(sums, indent=1) + "\n", encoding="utf-8")
 
 
+TRAINED = "It was trained from"
 CARD = """---
 license: apache-2.0
 library_name: transformers
@@ -43,12 +50,12 @@ library_name: transformers
 A Llama of {millions:.2f} million parameters, for measuring transfer in a world whose truth is known. It is no model of
 anything else, and a number measured on it says nothing about a real model.
 
-It was trained from {origin} by one run of
+{trained} {origin} by one run of
 
-    python -m xferbench_mini.pretrain --size {size} --steps {step} --seed {seed} --threads {threads} --out FOLDER
+    python -m xferbench_mini.pretrain --size {size} --steps {step} --seed {seed} --threads {threads}{begun} --out FOLDER
 
 {tokens:,} tokens in {seconds:.0f} seconds, {threads} thread(s), seed {seed}, torch {torch}. It saw nothing but text
-made by xferbench_mini: drills of single steps, and questions of every domain and of gpqa, from the training side of
-the split only. Questions of one step are always worked, longer ones in as many cases as their family says (`worked`:
+made by version {world} of this world: drills of single steps, and questions of every domain and of gpqa, from the
+training side of the split only. Questions of one step are always worked, longer ones in as many cases as their family says (`worked`:
 three of ten; one of twenty in rewrite and alchemy) and else answered at once. Some families came rarely: see `seen`.
 """

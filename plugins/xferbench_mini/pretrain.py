@@ -180,8 +180,7 @@ def train(out: Path, size: str, steps: int, seed: int, threads: int, start: Path
                 break
         else:
             state["chunk"], state["batch"] = state["chunk"] + 1, 0
-    origin = f"the weights of {start.name}" if start else "nothing"
-    finish(model, tokenizer, out, {"size": size, "seed": seed, "threads": threads, "origin": origin, **state})
+    finish(model, tokenizer, out, {"size": size, "seed": seed, "threads": threads, **state}, start)
 
 
 def main() -> None:
