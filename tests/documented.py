@@ -83,8 +83,14 @@ class Block:
 
     def shown(self) -> list[tuple[str, str]]:
         """The commands of a block `console`, each with what the page says that it prints."""
-        parts = [part.partition("\n") for part in re.split(r"(?m)^\$ ", self.text)[1:]]
+        text = re.sub(r" *\\\n\s*", " ", self.text)
+        parts = [part.partition("\n") for part in re.split(r"(?m)^\$ ", text)[1:]]
         return [(line, expected) for line, _, expected in parts]
+
+
+def needs_models(line: str) -> bool:
+    """Whether a command trains, or reads what real models left: .ci/docs types it, and the tests do not."""
+    return asked(line)[0] in TRAINS or why(line, ON_MODELS) is not None
 
 
 def blocks(path: Path) -> list[Block]:

@@ -23,6 +23,8 @@ Scores = Mapping[str, NDArray[np.float64]]
 PERCENTS = tuple(range(1, 101))
 TOP, LATE = 20, 10
 """Percent: where the heatmap cuts, and below which a source that enters late has nothing."""
+FEW = 8
+"""So many panels of a figure stand two in a row; more are smaller, four in a row."""
 NEGLIGIBLE = 0.5
 """Lift below which a source is called negligible: less than half of its fair share."""
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#B0568C", "#E69F00", "#56B4E9", "#767676", "#000000")
@@ -166,10 +168,13 @@ def draw(found: Sequence[Mapping[str, Any]], path: Path) -> None:
     targets = list(dict.fromkeys(row["target"] for row in shown))
     sources = list(dict.fromkeys(row["source"] for row in shown))
     places = [(scorer, target) for scorer in scorers for target in targets]
-    columns = min(2, len(places))
+    columns, wide, height, letters = (4, 1.5 * WIDTH, 1.7, 20)
+    if len(places) <= FEW:
+        columns, wide, height = min(2, len(places)), WIDTH, 2.3
+        letters = 28 if columns > 1 else 48
     deep = -(-len(places) // columns)
-    figure, axes = canvas(deep, columns, (WIDTH, 2.3 * deep + 0.2 * len(sources) + 0.4))
-    for axis, (scorer, target) in zip(axes, places, strict=False):
+    figure, axes = canvas(deep, columns, (wide, height * deep + 0.2 * len(sources) + 0.4))
+    for place, (axis, (scorer, target)) in enumerate(zip(axes, places, strict=False)):
         axis.plot([0, 100], [0, 100], color="#767676", linewidth=1, linestyle=":")
         axis.axvline(TOP, color="#BBBBBB", linewidth=0.8)
         for row in shown:
@@ -180,10 +185,10 @@ def draw(found: Sequence[Mapping[str, Any]], path: Path) -> None:
                     color=COLOURS[at % len(COLOURS)], linestyle=STYLES[at % len(STYLES)], linewidth=1.6,
                 )  # fmt: skip
         by = f", {scorer[1]}" if len({recipe for _, recipe in scorers}) > 1 else ""
-        axis.set_title(lines(f"{scorer[0]}{by} → {short(target)}", 28 if columns > 1 else 48), fontsize=9, loc="left")
+        axis.set_title(lines(f"{scorer[0]}{by} → {short(target)}", letters), fontsize=9, loc="left")
         axis.set_xlim(0, 100)
         axis.set_ylim(0, 100)
-        axis.tick_params(labelsize=8)
+        axis.tick_params(labelsize=8, labelleft=place % columns == 0, labelbottom=place + columns >= len(places))
     for axis in axes[len(places) :]:
         axis.set_visible(False)
     handles = {label: line for axis in axes for line, label in zip(*axis.get_legend_handles_labels(), strict=True)}
