@@ -45,7 +45,7 @@ def overlap(source: str, target: str) -> float:
     """Return the share (0 to 1) of the target's skills that the source exercises, families weighted by frequency."""
     families: Sequence[Family] = TARGETS[target]
     known = taught(source)
-    covered = sum(f.weight * len(f.skills & known) / len(f.skills) for f in families)
+    covered = sum(f.weight * (len(f.skills & known) / len(f.skills)) for f in families)
     return covered / sum(f.weight for f in families)
 
 
