@@ -79,8 +79,8 @@ def _table(results: Results, groups: list[Pair], scorer: str) -> tuple[list[str]
         at = sources.index(pair.source), targets.index(pair.target)
         if (pair.source, pair.target) in scores:
             predicted[at] = np.mean(scores[pair.source, pair.target])
-        if pair.own():
-            own[pair.source] = pair.target
+        if pair.own():  # of several tests of a domain the one of its name, or the first, is its column in the test
+            own[pair.source] = pair.target if pair.target == pair.source else own.get(pair.source, pair.target)
         elif pair.cells["transfer"] and pair.cells["baseline"]:
             base = np.mean([cell.value for cell in pair.cells["baseline"].values()])
             measured[at] = np.mean([cell.value for cell in pair.cells["transfer"].values()]) - base
