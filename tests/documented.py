@@ -88,9 +88,9 @@ class Block:
         return [(line, expected) for line, _, expected in parts]
 
 
-def needs_models(line: str) -> bool:
-    """Whether a command trains, or reads what real models left: .ci/docs types it, and the tests do not."""
-    return asked(line)[0] in TRAINS or why(line, ON_MODELS) is not None
+def trains(line: str, printed: str) -> bool:
+    """Whether a command of a block `console` trains or loads models: .ci/docs types it, and the tests do not."""
+    return asked(line)[0] in (*TRAINS, "attribute") and not printed.startswith("xferbench: ")
 
 
 def blocks(path: Path) -> list[Block]:

@@ -41,6 +41,18 @@ def refused(shown, said, folder):
 
 
 @pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("rnu",), "No such command 'rnu'. Did you mean 'run'? ("),
+        (("--bogus",), "No such option '--bogus'. ("),
+        (("leaderboard", "init", "b", "--form", "x"), "Did you mean '--from'? ("),
+    ],
+)
+def test_a_word_that_is_none_gets_one_line(words, said, ask, tmp_path):
+    refused(ask(*words), said, tmp_path)
+
+
+@pytest.mark.parametrize(
     ("flags", "said"),
     [
         (("--source", "leters"), "unknown domain 'leters'; did you mean 'letters'?"),
@@ -58,6 +70,10 @@ def refused(shown, said, folder):
         (("--executor", "locl"), "unknown executor 'locl'; did you mean 'local'?"),
         (("--conditions", "transfr"), "unknown condition 'transfr'; did you mean 'transfer'?"),
         (("--seeds", "a"), "seeds takes whole numbers"),
+        (("--source", "letters,,picks"), "a name lacks in 'letters,,picks': a comma stands at an end"),
+        (("--train-limit", "many"), "Invalid value for '--train-limit': 'many' is not a whole number. ("),
+        (("--targets", "quick"), "No such option '--targets'. Did you mean '--target'? ("),
+        (("--jobs",), "Option '--jobs' requires an argument. ("),
         (("--seeds", "0,0"), "seeds names something twice"),
         (("--source", ""), "source is empty"),
         (("--train-limit", "99"), "domain tiny/letters has 25 examples at most; 99 were asked for"),

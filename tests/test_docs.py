@@ -20,7 +20,7 @@ import pytest
 import yaml
 from click.testing import CliRunner
 from conftest import ROOT, lightly
-from documented import DOCS, FAR, NOWHERE, ON_MODELS, PAGES, TRAINS, asked, blocks, differs, lay_tables, needs_models, why
+from documented import DOCS, FAR, NOWHERE, ON_MODELS, PAGES, TRAINS, asked, blocks, differs, lay_tables, trains, why
 
 from xferbench import catalog as catalogs
 from xferbench.cli import main
@@ -42,7 +42,7 @@ def module(path):
 
 made = module(DOCS / "pages.py")
 BLOCKS = [block for path in PAGES for block in blocks(path)]
-PRINTED = [block for block in BLOCKS if block.language == "console" and not any(map(needs_models, block.commands()))]
+PRINTED = [block for block in BLOCKS if block.language == "console" and not any(trains(*one) for one in block.shown())]
 COMMANDS = [(line, str(block)) for block in BLOCKS if block not in PRINTED for line in block.commands()]
 LINES = list(dict.fromkeys(line for line, _ in COMMANDS))
 HELPED = list(made.walk(main))

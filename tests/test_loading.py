@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from xferbench import Checkpoint, Example, UsageError, load
+from xferbench import Checkpoint, Example, UsageError, cuda, load
 from xferbench.able import check
 from xferbench.catalog import load as load_catalog
 from xferbench.evaluate import check_changed
@@ -16,7 +16,7 @@ from xferbench.steps import Named, trained
 from xferbench.tiny import make_model
 from xferbench.train import train
 from xferbench_grpo import GRPO
-from xferbench_sft import SFT, backend, fit, network
+from xferbench_sft import SFT, fit, network
 
 BOARD = Path(__file__).parent.parent / "leaderboards" / "mini" / "entries"
 EXAMPLES = [Example(f"e{n}", f"Is {n} odd or even?", "odd" if n % 2 else "even and " * (n % 5)) for n in range(12)]
@@ -141,10 +141,10 @@ def test_what_this_machine_cannot_do_is_refused_before_any_training(name, settin
     catalog = load_catalog()
     settings = dict([setting.split("=")])
     asked = [Named(name, settings, "1")]
-    monkeypatch.setattr(backend, "find_spec", lambda module: None)
+    monkeypatch.setattr(cuda, "find_spec", lambda module: None)
     with pytest.raises(UsageError, match=rf"^trainer {name}: {setting} needs the package {package} \(pip install"):
         check(catalog, [], asked)
-    monkeypatch.setattr(backend, "find_spec", lambda module: True)
+    monkeypatch.setattr(cuda, "find_spec", lambda module: True)
     with pytest.raises(UsageError, match=f"^trainer {name}: {setting} needs CUDA, and no card is seen here"):
         check(catalog, [], asked)
     check(catalog, [], asked, executor="slurm")  # the machines that train may have one,

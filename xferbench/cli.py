@@ -4,7 +4,7 @@ import os
 import sys
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import click
 
@@ -34,12 +34,21 @@ class Commands(click.Group):
                 raise UsageError(f"{text} lacks its value: {after} stands in its place")
         return name, command, rest
 
+    def make_context(self, *args: Any, **extra: Any) -> click.Context:
+        """Read the words before the command."""
+        try:
+            return super().make_context(*args, **extra)
+        except click.UsageError as error:
+            _wrong(error)
+
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command."""
         from xferbench.errors import XferbenchError
 
         try:
             return super().invoke(ctx)
+        except click.UsageError as error:
+            _wrong(error)
         except XferbenchError as error:
             if ctx.params.get("debug"):
                 raise
@@ -60,6 +69,16 @@ class Commands(click.Group):
                 f"xferbench: unexpected {type(error).__name__}: {error} (xferbench --debug ... shows where)", err=True
             )
             ctx.exit(1)
+
+
+def _wrong(error: click.UsageError) -> NoReturn:
+    """Tell in one line what click found wrong with the command line; no command at all gets the help."""
+    if isinstance(error, click.exceptions.NoArgsIsHelpError):
+        raise error
+    said = error.format_message().replace("a valid integer range", "a whole number")
+    path = error.ctx.command_path if error.ctx else "xferbench"
+    click.echo(f"xferbench: {said} ({path} --help)", err=True)
+    raise click.exceptions.Exit(error.exit_code)
 
 
 @click.group(

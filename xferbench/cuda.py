@@ -1,4 +1,4 @@
-"""What needs a card: few bits, flash attention and vLLM are refused where there is none, in the same words everywhere."""
+"""What needs a card: few bits, flash attention and vLLM are refused where there is none, everywhere in one way."""
 
 from collections.abc import Iterable
 from importlib.util import find_spec

@@ -132,9 +132,14 @@ def _listed(where: str, name: str, value: Any) -> tuple[Any, ...]:
 
 
 def split(text: str) -> list[str]:
-    """Split at commas, but keep settings with their name: "sft:rank=8,epochs=2,grpo" is two recipes."""
+    """Split at commas, but keep settings with their name: "sft:rank=8,epochs=2,grpo" is two recipes.
+
+    No text is no part; an empty one among others is refused.
+    """
     parts: list[str] = []
     for part in (part.strip() for part in text.split(",")):
+        if not part and text.strip():
+            raise UsageError(f"a name lacks in {text!r}: a comma stands at an end, or beside another")
         setting = "=" in part and not {":", "~"} & set(part.split("=")[0])
         if parts and setting and "=" in parts[-1]:
             parts[-1] += f",{part}"

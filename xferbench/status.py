@@ -19,6 +19,8 @@ def status_text(root: Path, as_json: bool) -> str:
     if as_json:
         return json.dumps({"counts": counts, "steps": rows}, indent=1)
     lines = [", ".join(f"{count} {state}" for state, count in counts.items())]
+    if not rows:
+        lines.append("no step has begun; --dry-run beside the run's own words tells how many there are")
     for row in rows:
         if row["state"] != "done":
             share = "" if row["share"] is None else f" {100 * row['share']:.0f} %"

@@ -1,4 +1,4 @@
-"""Alchemy: what colour a thing takes, by facts of this domain alone. Like rewrite, it shares nothing with the others."""
+"""Alchemy: what colour a thing takes, by facts of its own. Like rewrite, it shares nothing with the others."""
 
 from random import Random
 

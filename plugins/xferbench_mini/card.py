@@ -23,7 +23,9 @@ def finish(model: Any, tokenizer: Any, out: Path, facts: dict[str, Any], start: 
     model.save_pretrained(folder)
     tokens.save(tokenizer, folder)
     size = sum(p.numel() for p in model.parameters())
-    origin, begun = (f"the weights of {start.name} (below)", f" --start {start.name}") if start else ("nothing", "")
+    origin, begun = "nothing", "--out FOLDER"
+    if start:
+        origin, begun = f"the weights of {start.name} (below)", f"--start {start.name} {begun}"
     told = {"origin": origin, "begun": begun, "trained": TRAINED, "world": VERSION, "torch": version("torch")}
     card = CARD.format(millions=size / 1e6, **told, **facts)
     if start:
@@ -52,7 +54,7 @@ anything else, and a number measured on it says nothing about a real model.
 
 {trained} {origin} by one run of
 
-    python -m xferbench_mini.pretrain --size {size} --steps {step} --seed {seed} --threads {threads}{begun} --out FOLDER
+    python -m xferbench_mini.pretrain --size {size} --steps {step} --seed {seed} --threads {threads} {begun}
 
 {tokens:,} tokens in {seconds:.0f} seconds, {threads} thread(s), seed {seed}, torch {torch}. It saw nothing but text
 made by version {world} of this world: drills of single steps, and questions of every domain and of gpqa, from the

@@ -17,7 +17,16 @@ from .worlds import TARGETS
 
 DRILL = 0.4
 """The share of documents that are drills."""
-SHARES = {"math": 1.0, "science": 1.0, "code": 1.0, "logic": 1.5, "puzzle": 1.0, "rewrite": 1.0, "gpqa": 1.5, "alchemy": 0.7}
+SHARES = {
+    "math": 1.0,
+    "science": 1.0,
+    "code": 1.0,
+    "logic": 1.5,
+    "puzzle": 1.0,
+    "rewrite": 1.0,
+    "gpqa": 1.5,
+    "alchemy": 0.7,
+}
 """How often each kind of document comes, among the domain documents."""
 
 SINGLE = 2.0

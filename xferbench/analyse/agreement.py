@@ -64,7 +64,7 @@ def agreement(results: Results, *, resamples: int = 10_000, seed: int = 0) -> li
 
 
 def _table(results: Results, groups: list[Pair], scorer: str) -> tuple[list[str], list[str], Matrix, Matrix, bool]:
-    """Sources, targets, predicted and measured (sources, targets; NaN: none), and whether target i is the test of source i."""
+    """Sources, targets, predicted and measured (sources, targets; NaN: none), whether target i is source i's."""
     sources = list(dict.fromkeys(pair.source for pair in groups))
     targets = list(dict.fromkeys(pair.target for pair in groups))
     predicted = np.full((len(sources), len(targets)), np.nan)

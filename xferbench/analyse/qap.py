@@ -39,9 +39,9 @@ def qap(
 
     NaN marks a cell that is not used. `paired`: source i and target i are the same domain, so rows and columns of the
     prediction are permuted together (QAP), and targets beyond those (columns after the k-th, of no source) stay where
-    they are; otherwise rows only. All k! permutations are tried up to 7!, else the identity and `resamples` random ones.
-    p = share of permutations with rho at least as high; its floor is 1 / k! (or 1 / (1 + resamples)): with three sources
-    nothing can be significant. None when rho is undefined.
+    they are; otherwise rows only. All k! permutations are tried up to 7!, else the identity and `resamples` random
+    ones. p = share of permutations with rho at least as high; its floor is 1 / k! (or 1 / (1 + resamples)): with three
+    sources nothing can be significant. None when rho is undefined.
     """
     x, y = np.asarray(predicted, float), np.asarray(measured, float)
     used = np.isfinite(x) & np.isfinite(y)
