@@ -58,6 +58,7 @@ anything else, and a number measured on it says nothing about a real model.
 
 {tokens:,} tokens in {seconds:.0f} seconds, {threads} thread(s), seed {seed}, torch {torch}. It saw nothing but text
 made by version {world} of this world: drills of single steps, and questions of every domain and of gpqa, from the
-training side of the split only. Questions of one step are always worked, longer ones in as many cases as their family says (`worked`:
-three of ten; one of twenty in rewrite and alchemy) and else answered at once. Some families came rarely: see `seen`.
+training side of the split only. Questions of one step are always worked, longer ones in as many cases as their family
+says (`worked`: three of ten; one of twenty in rewrite and alchemy) and else answered at once. Some families came
+rarely: see `seen`.
 """
