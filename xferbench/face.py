@@ -252,4 +252,5 @@ def analyse_command(
     analysis = menu.ANALYSES[what](read)
     if plot is not None:
         analysis.draw(plot)
+        print(f"figure {plot}", file=sys.stderr)
     print(json.dumps(analysis.found, indent=1, allow_nan=False) if as_json else analysis.text())
