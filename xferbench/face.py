@@ -252,5 +252,6 @@ def analyse_command(
     analysis = menu.ANALYSES[what](read)
     if plot is not None:
         analysis.draw(plot)
-        print(f"figure {plot}", file=sys.stderr)
     print(json.dumps(analysis.found, indent=1, allow_nan=False) if as_json else analysis.text())
+    if plot is not None and not as_json:
+        print(f"\nfigure {plot}")
