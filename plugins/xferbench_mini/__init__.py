@@ -17,7 +17,7 @@ __all__ = ["GRPO", "SFT", "TRAIN_LIMIT", "overlap", "queries", "taught"]
 SFT = {"learning_rate": 1.5e-3, "epochs": 1, "batch_size": 16, "rank": 16, "alpha": 32}
 """At 1e-3 code, logic and gpqa learn little; at 5e-3 nearly all carries to nearly all (docs/mini.md has the sweep)."""
 GRPO = {"learning_rate": 3e-3, "steps": 16, "k": 8, "batch_size": 32, "max_completion": 52, "rank": 16, "alpha": 32}
-"""Lifts math in under a minute; at 5e-3 one seed in three ends badly (docs/mini.md tells what was compared)."""
+"""Lifts math in under a minute; at 5e-3 a seed of science undid gpqa (docs/mini.md tells what was compared)."""
 GRPO_AFTER = {"learning_rate": 1e-3}
 """Of sft>grpo: steps as large as from the untrained model undo what sft has taught (docs/mini.md)."""
 TRAIN_LIMIT = 500
