@@ -61,7 +61,7 @@ FLOORS = {
     6: ("plan", "testing", "leakage", "doctor", "estimate", "report"),
     7: ("gather", "job", "rank"),
     8: ("schedule",),
-    9: ("execute",),
+    9: ("execute", "watching"),
     10: ("mix", "ablate", "outcome", "lookup", "describe", "alike"),
     11: ("face", "compare", "plugins"),
     12: ("commands", "studies"),

@@ -110,7 +110,7 @@ def test_a_real_run_becomes_entries_that_say_what_its_analysis_says(inside, tmp_
     assert "2 entries added" in ask(*add).stdout
     before = files("board")
     again = ask(*add, "--date", "2020-01-01")
-    assert "0 entries added, 2 were there already" in again.stdout
+    assert "0 entries added, 2 there already" in again.stdout
     assert files("board") == before
     checked = ask("leaderboard", "verify", "board")
     assert checked.exit_code == 0, checked.stdout
@@ -235,6 +235,9 @@ def test_a_copy_under_another_name_reproduces_nothing(board):
         put(board, seal(row), board.items(entry).read_bytes())
     write_record(board)
     assert set(badges(list(board.entries()), read_record(board))) == {"recomputed"}
+    sound, note = ask("leaderboard", "verify", board.root).stdout.splitlines()
+    assert sound.startswith(f"{board.root}: 8 entries hold: ")
+    assert note.startswith("note: alice and mallory have the same scores from the same kind of machine, 4 entries each")
 
 
 def test_the_same_scores_by_the_same_submitter_are_a_duplicate(board):

@@ -1,6 +1,7 @@
 """`xferbench.run` and `xferbench.read`: what the command line does, as an object with tables, a picture and paths."""
 
 import json
+import re
 import sys
 
 import pytest
@@ -8,8 +9,11 @@ from click.testing import CliRunner
 from conftest import items, kept, lightly, rows
 
 import xferbench
+from xferbench import watching
 from xferbench.cli import main
 from xferbench.outcome import TABLES
+from xferbench.schedule import Progress
+from xferbench.store import folders, read_step
 
 ASKED = {
     "suite": "feather", "source": "f/d0", "target": ["f/t1", "f/t2"], "trainer": "quill", "conditions": "transfer",
@@ -52,6 +56,32 @@ def test_it_has_paths_and_a_picture(outcome, shelf):
     assert outcome.figure == shelf / "runs" / "findings.png"
     assert outcome.figure.read_bytes().startswith(b"\x89PNG")
     assert (outcome.path / "results.jsonl").is_file()
+
+
+def test_a_log_has_a_line_of_progress_now_and_then(shelf, monkeypatch, capsys):
+    monkeypatch.setattr(watching, "EVERY", 0.0)
+    xferbench.run(shelf / "logged", seeds=0, **ASKED)
+    said = capsys.readouterr().err.splitlines()
+    form = re.compile(r"(\d+)/(\d+) steps done(?:, about \d+ s left)?; now (.+)")
+    found = [form.fullmatch(line).groups() for line in said]
+    steps = len(kept(shelf / "logged"))
+    assert {int(total) for _, total, _ in found} == {steps}
+    counts = [int(done) for done, _, _ in found]
+    assert counts == sorted(counts)
+    assert counts[0] < counts[-1] == steps
+    monkeypatch.undo()
+    xferbench.run(shelf / "quiet", seeds=0, **ASKED)
+    assert capsys.readouterr().err == ""  # of so short a run there is nothing to say
+
+
+def test_a_line_names_a_few_of_many_steps(outcome, capsys):
+    step = read_step(folders(outcome.path)[0])
+    watching.logging(0.0)(Progress(40, 2, 1, {str(n): (step, 8.0, n / 10) for n in range(5)}, 200.0))
+    title = re.escape(step.title)
+    assert re.fullmatch(
+        rf"2/40 steps done, 1 failed, about 3 min 20 s left; now {title} 0 %; {title} 10 %; {title} 20 %; 2 more\n",
+        capsys.readouterr().err,
+    )
 
 
 def test_nothing_is_done_again(outcome, shelf):

@@ -28,6 +28,8 @@ STEP = 0.025
 """Seconds that one step of generation takes at least, for as many answers as the card holds; an assumption."""
 ITEM = 1024
 """Tokens that an item of a target takes with its answers, and those of a generated answer; an assumption."""
+SMALL = 50e6
+"""Parameters of a model for which nobody needs a GPU."""
 
 
 @dataclass
@@ -84,8 +86,8 @@ def estimate(plan: Plan, todo: Iterable[Step], catalog: Catalog, device: str = "
         "trainings": counts["train"], "measurements": counts["evaluate"], "attributions": counts["attribute"],
         "steps": found.steps, "sequences": found.sequences, "tokens": found.tokens, "generated": found.generated,
         "gpu_memory_gb": round(found.memory / 1e9, 1) if model else None,
-        "hours": None if hours is None else round(hours, 2),
-        "dollars": None if hours is None else round(hours * price, 2),
+        "hours": None if hours is None else float(f"{hours:.3g}"),
+        "dollars": None if hours is None else float(f"{hours * price:.3g}"),
         "unknown": found.unknown,
     }  # fmt: skip
 
@@ -140,7 +142,7 @@ def text(found: Mapping[str, Any]) -> str:
     """Render it for people."""
 
     def shown(value: Any, unit: str = "") -> str:
-        return "not known" if value is None else f"{value:,}{unit}"
+        return "not known" if value is None else "under 0.01" if 0 < value < 0.01 else f"{value:,}{unit}"
 
     size, card = found["model"], found["gpu"]
     lines = [
@@ -155,4 +157,6 @@ def text(found: Mapping[str, Any]) -> str:
         f"  hours        {shown(found['hours'])}",
         f"  dollars      {shown(found['dollars'])}",
     ]
+    if size["parameters"] is not None and size["parameters"] < SMALL:
+        lines.append("  no GPU?      so small a model learns on a CPU as well; for how long, only a run tells")
     return "\n".join([*lines, *(f"  not known:   {what}" for what in found["unknown"])])

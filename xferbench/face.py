@@ -16,12 +16,13 @@ from xferbench import mix as mixing
 from xferbench import results as rows
 from xferbench.catalog import Catalog, load
 from xferbench.errors import DataError, ModelError, UsageError, unknown
-from xferbench.execute import Progress, Watch, ask, execute, fingerprints
+from xferbench.execute import Watch, ask, execute, fingerprints
 from xferbench.experiment import Experiment
 from xferbench.mix import Mix
 from xferbench.plan import sketch
 from xferbench.planned import Plan
 from xferbench.store import Store
+from xferbench.watching import watching
 
 
 def run_command(
@@ -165,7 +166,7 @@ def _stoppable(store: Store, plan: Plan | None = None) -> Iterator[Watch]:
 
     before = signal.signal(signal.SIGTERM, end)
     try:
-        with _watching() as watch:
+        with watching() as watch:
             yield watch
     except KeyboardInterrupt:
         done = "what is done is"
@@ -178,43 +179,6 @@ def _stoppable(store: Store, plan: Plan | None = None) -> Iterator[Watch]:
         raise SystemExit(128 + came[0]) from None
     finally:
         signal.signal(signal.SIGTERM, before)
-
-
-@contextmanager
-def _watching() -> Iterator[Watch]:
-    """Show progress on a terminal; elsewhere say nothing."""
-    if not sys.stderr.isatty():
-        yield lambda progress: None
-        return
-    from rich.console import Console
-    from rich.live import Live
-    from rich.text import Text
-
-    with Live(console=Console(stderr=True), refresh_per_second=4, transient=True) as live:
-
-        def show(progress: Progress) -> None:
-            lines = [
-                f"{progress.done}/{progress.total} steps done"
-                + (f", {progress.failed} failed" if progress.failed else "")
-            ]
-            if progress.left is not None:
-                lines[0] += f", about {clock(progress.left)} left"
-            for step, seconds, share in progress.running.values():
-                part = "" if share is None else f" {100 * share:.0f} %"
-                lines.append(f"  {step.title}{part} ({clock(seconds)})")
-            live.update(Text("\n".join(lines)))
-
-        yield show
-
-
-def clock(seconds: float) -> str:
-    """Render seconds for a person: 42 s, 3 min 10 s, 2 h 5 min."""
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60} s"
-    return f"{whole // 3600} h {whole % 3600 // 60} min"
 
 
 def analyse_command(

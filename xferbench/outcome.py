@@ -1,5 +1,6 @@
 """The same as the command line, for a notebook or a script: `xferbench.run(source="math", target="gpqa")`."""
 
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from xferbench.errors import UsageError, unknown
 from xferbench.execute import Watch
 from xferbench.experiment import from_mapping
 from xferbench.results import read as read_results
+from xferbench.watching import watching
 
 TABLES = ("cells", "findings", "attribution", "agreement", "not_done")
 
@@ -75,19 +77,21 @@ class Outcome:
         return f"<pre>{escape(str(self))}</pre>{picture}"
 
 
-def run(out: str | Path = "runs", watch: Watch = lambda progress: None, **asked: Any) -> Outcome:
+def run(out: str | Path = "runs", watch: Watch | None = None, **asked: Any) -> Outcome:
     """Do what `xferbench run` does with the flags of the same names, and return what was found.
 
     `asked`: the keys of an experiment: source, target, suite, model, trainer, conditions, scorer, seeds, train_limit,
     eval_limit, ...; a text with commas or a list. What is stored in `out` is not done again. `watch` is called with
-    the progress. Raises UsageError for anything wrong, with nothing started; a step that fails is in `not_done`.
+    the progress; without one, stderr shows it, as for the command. Raises UsageError for anything wrong, with nothing
+    started; a step that fails is in `not_done`.
 
     >>> outcome = xferbench.run(source="math", target="gpqa")
     >>> outcome.findings[0]["gain"]["low"]
     """
     catalog = load()
     plan, store = execute.ask(from_mapping(asked, "run"), catalog, Path(out))
-    results = execute.execute(plan, store, catalog, watch)
+    with nullcontext(watch) if watch else watching() as shown:
+        results = execute.execute(plan, store, catalog, shown)
     found = document.document(results)
     figure = document.draw(found, Path(out) / "findings.png") if found["findings"] else None
     return Outcome(found, Path(out), figure)

@@ -168,4 +168,5 @@ def _plain(values: list[float | None], times: float) -> list[float]:
 
 
 def _name(curve: Mapping[str, Any]) -> str:
-    return curve["curriculum"] + (f": {curve['domain']}" if curve["domain"] else "")
+    placebo = " (placebo)" if curve["curriculum"].endswith("~shuffled") else ""
+    return curve["curriculum"] + placebo + (f": {curve['domain']}" if curve["domain"] else "")

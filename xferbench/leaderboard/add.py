@@ -13,7 +13,7 @@ from xferbench.leaderboard.assemble import Evidence, Tried, assemble
 from xferbench.leaderboard.board import Board, read_board
 from xferbench.leaderboard.check import check, form
 from xferbench.leaderboard.entry import Entry, render
-from xferbench.leaderboard.text import one_line, read_bytes, write
+from xferbench.leaderboard.text import counted, one_line, read_bytes, write
 from xferbench.results import Results, read
 
 AGREE = 1e-6
@@ -52,7 +52,7 @@ def add(root: Path, run: Path, about: Mapping[str, Any]) -> str:
         write(root, beside, items)
         write(root, place, text)
     same = len(made) - len(new)
-    return f"{root}: {len(new)} entries added" + (f", {same} were there already" if same else "")
+    return f"{root}: {counted(len(new))} added" + (f", {same} there already" if same else "")
 
 
 def _made(board: Board, results: Results, pair: Pair, about: Mapping[str, Any]) -> tuple[Entry, bytes, bytes]:

@@ -17,7 +17,7 @@ from xferbench.errors import UsageError
 from xferbench.leaderboard.board import Board, read_board
 from xferbench.leaderboard.entry import Entry, Score, digest, slug, stem
 from xferbench.leaderboard.record import badges, read_record
-from xferbench.leaderboard.text import write
+from xferbench.leaderboard.text import counted, write
 
 FORM = "0.3.0"
 
@@ -48,7 +48,7 @@ def _csv(board: Board, out: Path | None) -> str:
         return text
     out.parent.mkdir(parents=True, exist_ok=True)
     out.write_text(text, encoding="utf-8", newline="\n")
-    return f"{out}: {len(rows)} entries"
+    return f"{out}: {counted(len(rows))}"
 
 
 def _conditions(entry: Entry) -> dict[str, list[Score]]:

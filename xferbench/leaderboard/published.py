@@ -34,7 +34,7 @@ from xferbench.leaderboard.entry import (
     seal,
 )
 from xferbench.leaderboard.recompute import finding
-from xferbench.leaderboard.text import one_line, write
+from xferbench.leaderboard.text import counted, one_line, write
 
 
 class Reading(Frozen, frozen=True, kw_only=True):
@@ -95,7 +95,7 @@ def publish(root: Path, reading: Path) -> str:
         raise VerificationError("nothing was added:\n" + "\n".join(faults))
     for entry, text in made:
         write(root, board.place(entry), text)
-    return f"{root}: {len(made)} entries from {asked.table}, imported without items"
+    return f"{root}: {counted(len(made))} from {asked.table}, imported without items"
 
 
 def _read(path: Path) -> Reading:

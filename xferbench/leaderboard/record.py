@@ -12,6 +12,7 @@ recomputed.
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -20,7 +21,7 @@ import msgspec
 from xferbench.errors import VerificationError
 from xferbench.leaderboard.board import Board, read_file
 from xferbench.leaderboard.entry import Entry, plain, render, stem
-from xferbench.leaderboard.text import plain_json, read_bytes, write
+from xferbench.leaderboard.text import counted, plain_json, read_bytes, write
 
 VERSION = 2
 """Of the form of verified.json."""
@@ -111,3 +112,20 @@ def reproduces(one: Witness, other: Witness) -> bool:
     if value is None or low is None or high is None or second is None or least is None or most is None:
         return False
     return least <= value <= most and low <= second <= high
+
+
+def repeated(board: Board) -> list[str]:
+    """Say who has another's very scores from such a machine: nothing else tells why no badge comes of it."""
+    first: dict[tuple[str, str], Entry] = {}
+    found: Counter[tuple[str, ...]] = Counter()
+    for entry in board.entries():
+        seen = witness(entry)
+        other = first.setdefault((seen.question, seen.scores), entry)
+        names = {entry.submitter.name, other.submitter.name}
+        if entry.origin is None and len(names) == 2:
+            found[tuple(sorted(names))] += 1
+    return [
+        f"note: {' and '.join(names)} have the same scores from the same kind of machine, {counted(count)} each: a "
+        "copy would have them as well, so neither makes the other's reproduced (other hardware would, or other seeds)"
+        for names, count in found.items()
+    ]

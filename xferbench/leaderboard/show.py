@@ -11,6 +11,7 @@ from xferbench.analyse.table import grid, points
 from xferbench.leaderboard.board import Board, findings, read_board
 from xferbench.leaderboard.entry import ORDER, Entry
 from xferbench.leaderboard.record import badges, read_record
+from xferbench.leaderboard.text import counted
 from xferbench.leaderboard.view import scores
 
 MOST = 500
@@ -93,7 +94,7 @@ def _matches(row: Mapping[str, Any], wanted: Mapping[str, str | None]) -> bool:
 
 
 def _text(board: Board, rows: Sequence[Mapping[str, Any]], count: int) -> str:
-    title = f"{board.rules.title}: {len(rows)} of {count} entries"
+    title = f"{board.rules.title}: {len(rows)} of {counted(count)}"
     if not rows:
         return title
     heads = ["rank", "source → target", "recipe", "model", "baseline", "transfer", "gain [95 %]", "seeds", "n"]

@@ -159,3 +159,8 @@ def _whole(text: str) -> int:
     if len(text) > 18:
         raise ValueError(f"{text[:30]} is out of range")
     return int(text)
+
+
+def counted(entries: int) -> str:
+    """So many entries, for people."""
+    return "1 entry" if entries == 1 else f"{entries} entries"

@@ -11,8 +11,8 @@ from xferbench.leaderboard.board import Board, read_board
 from xferbench.leaderboard.check import check
 from xferbench.leaderboard.entry import Entry
 from xferbench.leaderboard.itemfile import unpack
-from xferbench.leaderboard.record import write_record
-from xferbench.leaderboard.text import decode, one_line, read_bytes
+from xferbench.leaderboard.record import repeated, write_record
+from xferbench.leaderboard.text import counted, decode, one_line, read_bytes
 from xferbench.leaderboard.together import Together
 
 
@@ -54,8 +54,11 @@ def verify_command(root: Path, against: str | None, record: bool, as_json: bool)
         return json.dumps({"entries": count, "faults": rows}, indent=1), not faults
     if faults:
         return "\n".join(map(str, faults)), False
-    what = "the published values, which have no items" if read_board(root).rules.imported else "the items"
-    return f"{root}: {count} entries hold: every number that can be recomputed follows from {what}", True
+    board = read_board(root)
+    what = "the published values, which have no items" if board.rules.imported else "the items"
+    hold = "holds" if count == 1 else "hold"
+    sound = f"{root}: {counted(count)} {hold}: every number that can be recomputed follows from {what}"
+    return "\n".join([sound, *repeated(board)]), True
 
 
 def _entry(board: Board, path: Path, file: Path | None, together: Together) -> Iterator[Fault]:

@@ -52,7 +52,7 @@ function fillRows() {
   swap(place("rows"), rows.map((entry) => el("tr", null, columns.map(([, , words, , shown], i) =>
     (i ? el("td", { class: words || null }, shown(entry)) : el("th", { scope: "row" }, shown(entry)))))));
   place("more").hidden = view.found.length <= view.shown;
-  place("count").textContent = `${rows.length} of ${view.found.length} entries shown` + (view.found.length < entries.length ? `, ${entries.length} in all` : "");
+  place("count").textContent = `${rows.length} of ${view.found.length} ${view.found.length === 1 ? "entry" : "entries"} shown` + (view.found.length < entries.length ? `, ${entries.length} in all` : "");
 }
 function refresh() {
   view.shown = STEP;
