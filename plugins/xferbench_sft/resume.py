@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import torch
+from peft import load_peft_weights, set_peft_model_state_dict
 from torch.utils.data import Sampler
 from transformers import TrainerCallback
 
@@ -74,6 +75,8 @@ class Keeper(TrainerCallback):
         self.seconds: dict[int, float] = {}
         """Step -> seconds from the beginning, those of earlier tries with them."""
         self.began = self.saved = time.monotonic()
+        self.taken: Path | None = None
+        """The checkpoint that this try goes on from."""
 
     def last(self) -> str | None:
         """Return the last whole checkpoint of an interrupted try, and remember what it noted; None without one."""
@@ -88,7 +91,13 @@ class Keeper(TrainerCallback):
         self.before = max(self.seconds.values(), default=0.0)
         if self.memory is not None:
             self.memory.restore(note["memory"])
+        self.taken = found
         return str(found)
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, model: Any = None, **_: Any) -> None:
+        """Load the adapter again: beside a second one (grpo's reference), transformers before 5.23 passes it over."""
+        if self.taken is not None and len(getattr(model, "peft_config", ())) > 1:
+            set_peft_model_state_dict(model, load_peft_weights(str(self.taken), device="cpu"))
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """After each optimiser step: progress, the clock, and a checkpoint when it is time for one."""

@@ -52,6 +52,8 @@ class Estimate:
         gap = abs(self.value - null)
         if gap == 0 or self.se == 0:
             return 1.0 if gap == 0 else TINY
+        if self.seed_variance == 0 and _normal(self.item_df):  # in closed form, to the last digit with any scipy
+            return max(TINY, math.erfc(gap / self.se / math.sqrt(2)))
         if self.half(TINY) <= gap:
             return TINY
         return float(math.exp(brentq(lambda x: self.half(math.exp(x)) - gap, math.log(TINY), 0.0, xtol=1e-12)))
@@ -89,7 +91,12 @@ def half_width(a: Any, df: int, b: Any, item_df: float, alpha: float) -> Any:
 
 def _t(df: float, alpha: float) -> float:
     """The lower alpha/2 quantile of Student's t (negative)."""
-    return float(ndtri(alpha / 2) if math.isinf(df) or df > 1e6 else stdtrit(df, alpha / 2))
+    return float(ndtri(alpha / 2) if _normal(df) else stdtrit(df, alpha / 2))
+
+
+def _normal(df: float) -> bool:
+    """Whether Student's t on so many degrees of freedom is the normal distribution."""
+    return df > 1e6
 
 
 def two_level(scores: ArrayLike, clusters: ArrayLike | None = None, unit: float = 0.0) -> Estimate | None:
