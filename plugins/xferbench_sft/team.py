@@ -28,14 +28,17 @@ def join(settings: Any) -> None:
             f"trainer {settings.name}: processes={wanted} takes so many GPUs, and {torch.cuda.device_count()} are "
             "visible: --jobs 1, or gpus=N of the executor, gives a step more"
         )
-    state = PartialState(cpu=not cuda)
-    if not cuda:  # its cpu:0 is no place that torch.load knows, and transformers before 5.18 asks for it
-        state.device = torch.device("cpu")
-    found = state.num_processes
+    if not cuda:  # transformers before 5.18 asks torch.load for cpu:0, the place of a process, which it does not know
+        torch.serialization.register_package(0, lambda storage: None, _numbered)
+    found = PartialState(cpu=not cuda).num_processes
     if found != wanted:
         raise UsageError(
             f"trainer {settings.name}: processes={wanted}, and here are {found}: a step of `xferbench run` starts them"
         )
+
+
+def _numbered(storage: Any, location: str) -> Any:
+    return storage if location.startswith("cpu:") else None
 
 
 def first() -> bool:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import brentq
-from scipy.special import ndtri, stdtrit
+from scipy.special import ndtri, stdtr, stdtrit
 
 TINY = 1e-100
 """The smallest p-value that is told apart from 0."""
@@ -52,8 +52,10 @@ class Estimate:
         gap = abs(self.value - null)
         if gap == 0 or self.se == 0:
             return 1.0 if gap == 0 else TINY
-        if self.seed_variance == 0 and _normal(self.item_df):  # in closed form, to the last digit with any scipy
-            return max(TINY, math.erfc(gap / self.se / math.sqrt(2)))
+        if self.seed_variance == 0:  # in closed form: scipy before 1.14 finds quantiles of p < 1e-60 to nine digits only
+            t = gap / self.se
+            tail = math.erfc(t / math.sqrt(2)) / 2 if _normal(self.item_df) else float(stdtr(self.item_df, -t))
+            return max(TINY, 2 * tail)
         if self.half(TINY) <= gap:
             return TINY
         return float(math.exp(brentq(lambda x: self.half(math.exp(x)) - gap, math.log(TINY), 0.0, xtol=1e-12)))
