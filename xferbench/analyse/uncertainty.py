@@ -52,7 +52,7 @@ class Estimate:
         gap = abs(self.value - null)
         if gap == 0 or self.se == 0:
             return 1.0 if gap == 0 else TINY
-        if self.seed_variance == 0:  # in closed form: scipy before 1.14 finds quantiles of p < 1e-60 to nine digits only
+        if self.seed_variance == 0:  # in closed form: old versions of scipy invert it to nine digits
             t = gap / self.se
             tail = math.erfc(t / math.sqrt(2)) / 2 if _normal(self.item_df) else float(stdtr(self.item_df, -t))
             return max(TINY, 2 * tail)
