@@ -64,7 +64,7 @@ FLOORS = {
     9: ("execute", "watching"),
     10: ("mix", "ablate", "outcome", "lookup", "describe", "alike"),
     11: ("face", "compare", "plugins"),
-    12: ("commands", "studies"),
+    12: ("commands", "housekeeping", "studies"),
     13: ("cli",),
 }
 FLOOR = {module: floor for floor, modules in FLOORS.items() for module in modules}

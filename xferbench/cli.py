@@ -2,83 +2,19 @@
 
 import os
 import sys
-from itertools import pairwise
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import click
 
-from xferbench.commands import drift
+from xferbench.commands import Commands
+from xferbench.housekeeping import gc, status, step, verify_store
 from xferbench.leaderboard.commands import leaderboard
 from xferbench.plugins import plugins
-from xferbench.studies import ablate, mix, report
+from xferbench.studies import ablate, attribute, drift, mix, report
 
 KINDS = ("domains", "trainers", "scorers", "targets", "suites", "executors", "treatments")
 HUB = "A folder laid out as on the hub (ORGANISATION/NAME/...), read in place of the hub."
-
-
-class Commands(click.Group):
-    """Turns every error that a user can cause into one line and its exit code; a traceback only with --debug."""
-
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Find the command; refuse `--source --target x`, where click takes an option for the value that lacks."""
-        from xferbench.errors import UsageError
-
-        name, command, rest = super().resolve_command(ctx, args)
-        options = {text: one for one in (command.params if command else ()) for text in one.opts if text[:2] == "--"}
-        for text, after in pairwise(rest):
-            one = options.get(text)
-            if after in options and isinstance(one, click.Option) and not (one.is_flag or one._flag_needs_value):
-                raise UsageError(f"{text} lacks its value: {after} stands in its place")
-        return name, command, rest
-
-    def make_context(self, *args: Any, **extra: Any) -> click.Context:
-        """Read the words before the command."""
-        try:
-            return super().make_context(*args, **extra)
-        except click.UsageError as error:
-            _wrong(error)
-
-    def invoke(self, ctx: click.Context) -> Any:
-        """Run the command."""
-        from xferbench.errors import XferbenchError
-
-        try:
-            return super().invoke(ctx)
-        except click.UsageError as error:
-            _wrong(error)
-        except XferbenchError as error:
-            if ctx.params.get("debug"):
-                raise
-            click.echo(f"xferbench: {error}", err=True)
-            ctx.exit(error.exit_code)
-        except KeyboardInterrupt:
-            click.echo("xferbench: stopped", err=True)
-            ctx.exit(130)
-        except BrokenPipeError:
-            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-            ctx.exit(0)
-        except (click.ClickException, click.exceptions.Exit, click.Abort):
-            raise
-        except Exception as error:
-            if ctx.params.get("debug"):
-                raise
-            click.echo(
-                f"xferbench: unexpected {type(error).__name__}: {error} (xferbench --debug ... shows where)", err=True
-            )
-            ctx.exit(1)
-
-
-def _wrong(error: click.UsageError) -> NoReturn:
-    """Tell in one line what click found wrong with the command line; no command at all gets the help."""
-    if isinstance(error, click.exceptions.NoArgsIsHelpError):
-        raise error
-    said = error.format_message().replace("a valid integer range", "a whole number")
-    path = error.ctx.command_path if error.ctx else "xferbench"
-    click.echo(f"xferbench: {said} ({path} --help)", err=True)
-    raise click.exceptions.Exit(error.exit_code)
 
 
 @click.group(
@@ -216,62 +152,6 @@ def show(kind: str, name: str, json: bool) -> None:
 
 
 @main.command()
-@click.argument("directory", type=click.Path(path_type=Path), default=Path("runs"))
-@click.option("--json", is_flag=True, help="Print as JSON.")
-def status(directory: Path, json: bool) -> None:
-    """Show the steps of a run: done, running, failed, waiting.
-
-    \b
-    xferbench status runs
-    """
-    from xferbench.status import status_text
-
-    click.echo(status_text(directory, json))
-
-
-@main.command()
-@click.argument("recipes", metavar="STEP.json...", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--step-timeout", type=click.IntRange(1), metavar="SECONDS", help="End a step that takes longer.")
-def step(recipes: tuple[Path, ...], step_timeout: int | None) -> None:
-    """Do steps of a store from their recipes, one after another; what is done already is left as it is.
-
-    \b
-    xferbench step runs/steps/train-0123456789abcdef/step.json
-    """
-    from xferbench.job import step_command
-
-    click.get_current_context().exit(step_command(list(recipes), step_timeout))
-
-
-@main.command("verify-store")
-@click.argument("directory", type=click.Path(path_type=Path), default=Path("runs"))
-@click.option("--json", is_flag=True, help="Print as JSON.")
-def verify_store(directory: Path, json: bool) -> None:
-    """Read every file of every step that is done again; name what is damaged, so that the next run does it again.
-
-    \b
-    xferbench verify-store runs
-    """
-    from xferbench.upkeep import verify_command
-
-    verify_command(directory, json)
-
-
-@main.command()
-@click.argument("directory", type=click.Path(path_type=Path), default=Path("runs"))
-@click.option("--yes", is_flag=True, help="Do not ask.")
-def gc(directory: Path, yes: bool) -> None:
-    """Remove the steps that no experiment of a folder refers to; shows them with their sizes, and asks.
-
-    \b
-    xferbench gc runs
-    """
-    from xferbench.upkeep import gc_command
-
-    gc_command(directory, yes)
-
-
-@main.command()
 @click.argument("what", metavar="WHAT[:SETTING=VALUE,...]")
 @click.argument("source", metavar="DIR_OR_TABLE.csv", type=click.Path(path_type=Path))
 @click.option("--json", is_flag=True, help="Print as JSON.")
@@ -299,35 +179,6 @@ def analyse(
     from xferbench.face import analyse_command
 
     analyse_command(what, source, json, plot, scale, n, drop, about, grammar)
-
-
-@main.command()
-@click.option("--source", metavar="NAME[,...]", required=True, help="Domains whose examples are ranked.")
-@click.option("--target", metavar="NAME[,...]", required=True, help="Benchmarks that they are ranked for.")
-@click.option("--index", type=click.Path(path_type=Path), required=True, help="Folder of the kept gradients.")
-@click.option(
-    "--model", metavar="ID_OR_PATH", help="A base model, an adapter, or a run's training step (default: the suite's)."
-)
-@click.option("--suite", metavar="NAME", help="Where short names, the model and budgets come from (default: mini).")
-@click.option(
-    "--scorer", metavar="NAME", help="What is kept (default: sketch:dimensions=4096,projection=count,seed=0)."
-)
-@click.option("--dtype", metavar="NAME", help="float16 (default), bfloat16 or float32.")
-@click.option("--train-limit", type=click.IntRange(1), help="Examples drawn from each domain.")
-@click.option("--query-limit", type=click.IntRange(1), help="Questions of the target to aim at (default: 64).")
-@click.option("--top", type=click.IntRange(1), default=20, show_default=True, help="Examples shown for each target.")
-@click.option("--plot", type=click.Path(path_type=Path), help="Draw the scores into FILE.png or FILE.svg.")
-@click.option("--json", is_flag=True, help="Print as JSON.")
-def attribute(index: Path, dtype: str | None, top: int, json: bool, plot: Path | None, **flags: Any) -> None:
-    """Rank training examples by what a step on them does for a target, from gradients kept on disk.
-
-    \b
-    xferbench attribute --source math --target gpqa --index kept
-    xferbench attribute --model runs/steps/train-0123456789abcdef --source math,code --target gpqa,logic --index kept
-    """
-    from xferbench.lookup import attribute_command
-
-    attribute_command(flags, index, dtype, top, json, plot)
 
 
 @main.command()
@@ -390,7 +241,7 @@ def _stand_in(hub: Path | None) -> None:
         os.environ["XFERBENCH_HUB"] = str(hub.absolute())
 
 
-for command in (mix, drift, ablate, report, leaderboard, plugins):
+for command in (status, step, verify_store, gc, mix, ablate, attribute, drift, report, leaderboard, plugins):
     main.add_command(command)
 
 

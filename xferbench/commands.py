@@ -1,37 +1,71 @@
-"""Commands that have a file of their own, so that cli.py stays short; everything heavy is imported inside them."""
+"""The group of all commands: whatever a user can do wrong is one line and an exit code."""
 
-from pathlib import Path
-from typing import Any
+import os
+from itertools import pairwise
+from typing import Any, NoReturn
 
 import click
 
 
-@click.command()
-@click.argument("path", metavar="DIR_OR_CHECKPOINT")
-@click.option("--base", metavar="MODEL", help="What a checkpoint is compared with (of an adapter: its own base).")
-@click.option("--target", metavar="NAME[,...]", help="On whose questions (of a run: all of its targets).")
-@click.option("--suite", metavar="NAME", help="Where short names come from (default: mini).")
-@click.option("--conditions", metavar="NAME[,...]", help="Of a run: whose trainings (default: transfer,curriculum).")
-@click.option("--seeds", metavar="N[,...]", help="Of a run: only these.")
-@click.option("--prompts", type=click.IntRange(1), default=100, show_default=True, help="Questions of each target.")
-@click.option("--responses", default="sample", show_default=True, metavar="NAME", help="sample, greedy or answers.")
-@click.option("--max-tokens", type=click.IntRange(1), default=64, show_default=True, help="Of a response.")
-@click.option("--definition", default="masked", show_default=True, metavar="NAME", help="Of PCA shift: masked, paper.")
-@click.option("--seed", type=int, default=0, show_default=True, help="Of the responses that are sampled.")
-@click.option("--plot", type=click.Path(path_type=Path), help="Draw into FILE.png or FILE.svg.")
-@click.option("--json", is_flag=True, help="Print as JSON.")
-def drift(
-    path: str, prompts: int, responses: str, max_tokens: int, definition: str, seed: int, plot: Path | None,
-    json: bool, **flags: Any,
-) -> None:  # fmt: skip
-    """Measure how far trained models moved from their base: PCA shift, KL, token ranks; for a run beside the gains.
+class Commands(click.Group):
+    """Turns every error that a user can cause into one line and its exit code; a traceback only with --debug."""
 
-    \b
-    xferbench drift runs
-    xferbench drift path/to/adapter --target gpqa
-    xferbench drift path/to/tuned --base path/to/model --target math,gpqa --plot drift.png
-    """
-    from xferbench.compare import drift_command
-    from xferbench.drift import Settings
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command; refuse `--source --target x`, where click takes an option for the value that lacks."""
+        from xferbench.errors import UsageError
 
-    drift_command(path, flags, Settings(prompts, responses, max_tokens, definition, seed), json, plot)
+        name, command, rest = super().resolve_command(ctx, args)
+        options = {text: one for one in (command.params if command else ()) for text in one.opts if text[:2] == "--"}
+        for text, after in pairwise(rest):
+            one = options.get(text)
+            if after in options and isinstance(one, click.Option) and not (one.is_flag or one._flag_needs_value):
+                raise UsageError(f"{text} lacks its value: {after} stands in its place")
+        return name, command, rest
+
+    def make_context(self, *args: Any, **extra: Any) -> click.Context:
+        """Read the words before the command."""
+        try:
+            return super().make_context(*args, **extra)
+        except click.UsageError as error:
+            _wrong(error)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command."""
+        from xferbench.errors import XferbenchError
+
+        try:
+            return super().invoke(ctx)
+        except click.UsageError as error:
+            _wrong(error)
+        except XferbenchError as error:
+            if ctx.params.get("debug"):
+                raise
+            click.echo(f"xferbench: {error}", err=True)
+            ctx.exit(error.exit_code)
+        except KeyboardInterrupt:
+            click.echo("xferbench: stopped", err=True)
+            ctx.exit(130)
+        except BrokenPipeError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+            ctx.exit(0)
+        except (click.ClickException, click.exceptions.Exit, click.Abort):
+            raise
+        except Exception as error:
+            if ctx.params.get("debug"):
+                raise
+            click.echo(
+                f"xferbench: unexpected {type(error).__name__}: {error} (xferbench --debug ... shows where)", err=True
+            )
+            ctx.exit(1)
+
+
+def _wrong(error: click.UsageError) -> NoReturn:
+    """Tell in one line what click found wrong with the command line; no command at all gets the help."""
+    if isinstance(error, click.exceptions.NoArgsIsHelpError):
+        raise error
+    said = error.format_message().replace("a valid integer range", "a whole number")
+    path = error.ctx.command_path if error.ctx else "xferbench"
+    click.echo(f"xferbench: {said} ({path} --help)", err=True)
+    raise click.exceptions.Exit(error.exit_code)

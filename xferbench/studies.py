@@ -1,4 +1,4 @@
-"""The commands around a whole study: mix two domains, ablate data and models, report what was found."""
+"""The commands around a whole study: mix, ablate, report; rank examples by influence; measure drift."""
 
 from pathlib import Path
 from typing import Any
@@ -91,3 +91,63 @@ def report(directory: Path, to: Path | None) -> None:
     from xferbench.report import report
 
     click.echo(report(directory, to))
+
+
+@click.command()
+@click.option("--source", metavar="NAME[,...]", required=True, help="Domains whose examples are ranked.")
+@click.option("--target", metavar="NAME[,...]", required=True, help="Benchmarks that they are ranked for.")
+@click.option("--index", type=click.Path(path_type=Path), required=True, help="Folder of the kept gradients.")
+@click.option(
+    "--model", metavar="ID_OR_PATH", help="A base model, an adapter, or a run's training step (default: the suite's)."
+)
+@click.option("--suite", metavar="NAME", help="Where short names, the model and budgets come from (default: mini).")
+@click.option(
+    "--scorer", metavar="NAME", help="What is kept (default: sketch:dimensions=4096,projection=count,seed=0)."
+)
+@click.option("--dtype", metavar="NAME", help="float16 (default), bfloat16 or float32.")
+@click.option("--train-limit", type=click.IntRange(1), help="Examples drawn from each domain.")
+@click.option("--query-limit", type=click.IntRange(1), help="Questions of the target to aim at (default: 64).")
+@click.option("--top", type=click.IntRange(1), default=20, show_default=True, help="Examples shown for each target.")
+@click.option("--plot", type=click.Path(path_type=Path), help="Draw the scores into FILE.png or FILE.svg.")
+@click.option("--json", is_flag=True, help="Print as JSON.")
+def attribute(index: Path, dtype: str | None, top: int, json: bool, plot: Path | None, **flags: Any) -> None:
+    """Rank training examples by what a step on them does for a target, from gradients kept on disk.
+
+    \b
+    xferbench attribute --source math --target gpqa --index kept
+    xferbench attribute --model runs/steps/train-0123456789abcdef --source math,code --target gpqa,logic --index kept
+    """
+    from xferbench.lookup import attribute_command
+
+    attribute_command(flags, index, dtype, top, json, plot)
+
+
+@click.command()
+@click.argument("path", metavar="DIR_OR_CHECKPOINT")
+@click.option("--base", metavar="MODEL", help="What a checkpoint is compared with (of an adapter: its own base).")
+@click.option("--target", metavar="NAME[,...]", help="On whose questions (of a run: all of its targets).")
+@click.option("--suite", metavar="NAME", help="Where short names come from (default: mini).")
+@click.option("--conditions", metavar="NAME[,...]", help="Of a run: whose trainings (default: transfer,curriculum).")
+@click.option("--seeds", metavar="N[,...]", help="Of a run: only these.")
+@click.option("--prompts", type=click.IntRange(1), default=100, show_default=True, help="Questions of each target.")
+@click.option("--responses", default="sample", show_default=True, metavar="NAME", help="sample, greedy or answers.")
+@click.option("--max-tokens", type=click.IntRange(1), default=64, show_default=True, help="Of a response.")
+@click.option("--definition", default="masked", show_default=True, metavar="NAME", help="Of PCA shift: masked, paper.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Of the responses that are sampled.")
+@click.option("--plot", type=click.Path(path_type=Path), help="Draw into FILE.png or FILE.svg.")
+@click.option("--json", is_flag=True, help="Print as JSON.")
+def drift(
+    path: str, prompts: int, responses: str, max_tokens: int, definition: str, seed: int, plot: Path | None,
+    json: bool, **flags: Any,
+) -> None:  # fmt: skip
+    """Measure how far trained models moved from their base: PCA shift, KL, token ranks; for a run beside the gains.
+
+    \b
+    xferbench drift runs
+    xferbench drift path/to/adapter --target gpqa
+    xferbench drift path/to/tuned --base path/to/model --target math,gpqa --plot drift.png
+    """
+    from xferbench.compare import drift_command
+    from xferbench.drift import Settings
+
+    drift_command(path, flags, Settings(prompts, responses, max_tokens, definition, seed), json, plot)
