@@ -113,15 +113,14 @@ def test_it_is_run_from_the_command_line(fresh, world):
     assert json.loads(recipe.read_text())["data"][0]["version"] == "xferbench-haiku 0.1, 1"
 
 
-def test_a_new_plugin_of_each_kind_keeps_the_contract_as_it_was_written(fresh, world):
-    names = [f"my-{kind}" for kind in KINDS]
-    lines = "from xferbench.testing import check_plugin\nif __name__ == '__main__':\n"
-    lines += "".join(f"    check_plugin('{name}')\n" for name in names)
-    (fresh.folder / "checked.py").write_text(lines)
+def test_the_test_of_a_new_plugin_of_each_kind_passes_as_it_was_written(fresh, world):
+    tests = [next((fresh.folder / f"xferbench-my-{kind}" / "tests").glob("test_*.py")) for kind in KINDS]
     done = subprocess.run(
-        [fresh.python, "checked.py"], cwd=fresh.folder, env=environment(), capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stderr[-2000:]
+        [fresh.python, "-m", "pytest", "-q", "-n", "0", "--rootdir", str(fresh.folder), *map(str, tests)],
+        cwd=fresh.folder, env=environment(), capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout[-3000:]
+    assert f"{len(KINDS)} passed" in done.stdout
 
 
 def test_new_plugins_of_all_kinds_take_part_in_one_run(fresh, world):

@@ -101,9 +101,12 @@ def _tried(kind: str, name: str, what: str, check: Any) -> Row:
 
 def _found(plugin: str | Path | ModuleType) -> tuple[Plugin, Catalog, list[str]]:
     """Return the plugin, a catalog that holds it, and what must be on the path for its import."""
-    if isinstance(plugin, ModuleType):
-        return *_added(Plugin(plugin.__name__, plugin.__name__, "here", plugin.__name__), plugin), list(sys.path)
     catalog = catalogs.load()
+    if isinstance(plugin, ModuleType):
+        installed = [one for one in catalog.plugins if one.module == plugin.__name__]
+        if installed:
+            return installed[0], catalog, []
+        return *_added(Plugin(plugin.__name__, plugin.__name__, "here", plugin.__name__), plugin), list(sys.path)
     for one in catalog.plugins:
         if one.name == plugin:  # a folder of that name, such as a run's, is asked for as ./NAME
             return one, catalog, []
