@@ -1,11 +1,17 @@
 """The local pool: a worker that dies is replaced alone, one that holds too much memory too, and each has its GPU."""
 
 import os
+import subprocess
+import sys
 
 import pytest
+from conftest import environment
 
+from xferbench import UsageError
+from xferbench.catalog import load
 from xferbench.ready import Ready
 from xferbench.steps import Base, Data, Evaluate, Named, Train
+from xferbench_local import Local
 from xferbench_local.pool import WorkerDied, open_pool, surroundings
 
 
@@ -24,6 +30,34 @@ def test_a_worker_that_dies_is_told_and_replaced():
 def test_a_worker_that_holds_more_than_its_share_is_replaced():
     with open_pool(1, 1, 1e-3) as pool:
         assert pool.submit(os.getpid).result(120) != pool.submit(os.getpid).result(120)
+
+
+def test_a_script_without_a_guard_does_not_run_again_in_its_workers(tmp_path):
+    script = tmp_path / "plain.py"
+    script.write_text(
+        "import os\nfrom xferbench_local.pool import open_pool\nprint('begun')\n"
+        "with open_pool(2, 1, None) as pool:\n    print(pool.submit(os.getpid).result(120) != os.getpid())\n"
+    )
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, env=environment(), timeout=300)
+    assert (done.stdout, done.returncode) == ("begun\nTrue\n", 0), done.stderr[-2000:]
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"memory": "lots"}, "executor local: memory takes a number, not 'lots'"),
+        ({"memory": "-1"}, "executor local: memory must be above 0, not -1"),
+        ({"threads": "1.5"}, "executor local: threads takes a whole number, not 1.5"),
+        ({"threads": "0"}, "executor local: threads must be above 0, not 0"),
+    ],
+)
+def test_settings_that_may_be_left_out_have_a_kind_as_well(settings, said):
+    with pytest.raises(UsageError, match=said):
+        load().make("executor", "local", settings)
+
+
+def test_settings_that_may_be_left_out_keep_their_values():
+    assert load().make("executor", "local", {"memory": "2", "threads": "none"}) == Local(None, 2)
 
 
 def test_a_worker_has_one_gpu_of_those_that_are_visible():

@@ -19,7 +19,7 @@ import pluggy
 from xferbench import hookspecs
 from xferbench.api import Domain, Suite
 from xferbench.errors import PluginError, UsageError, XferbenchError, nearest, unknown
-from xferbench.settings import convert, fields
+from xferbench.settings import convert, fields, kinds
 
 LOSS, JUDGE = "loss:", "judge:"
 """loss:TARGET measures the loss of a target's queries; only the harness asks for it."""
@@ -93,14 +93,14 @@ class Catalog:
 
             return Loss(self.make(kind, name.removeprefix(LOSS), settings))
         value = self.entry(kind, name).value
-        known = fields(value)
+        known, sorts = fields(value), kinds(value)
         typed = {}
         for key, given in settings.items():
             if key not in known:
                 raise UsageError(
                     f"{kind} {name} has no setting {key!r}{nearest(key, known)} (it has: {', '.join(known) or 'none'})"
                 )
-            typed[key] = convert(f"{kind} {name}: {key}", given, known[key])
+            typed[key] = convert(f"{kind} {name}: {key}", given, known[key], sorts.get(key))
         return value(**typed) if isinstance(value, type) else dataclasses.replace(value, **typed)
 
 

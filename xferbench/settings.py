@@ -2,6 +2,8 @@
 
 import dataclasses
 import math
+import types
+import typing
 from typing import Any
 
 from xferbench.errors import UsageError
@@ -34,14 +36,34 @@ def identity(made: Any) -> dict[str, Any]:
     return {key: list(value) if isinstance(value, tuple) else value for key, value in values.items()}
 
 
-def convert(what: str, given: Any, default: Any) -> Any:
+def kinds(value: Any) -> dict[str, type]:
+    """Return {setting: bool, int or float} of the fields of a class that may be left out (`float | None = None`)."""
+    if not (isinstance(value, type) and dataclasses.is_dataclass(value)):
+        return {}
+    try:
+        hints = typing.get_type_hints(value)
+    except (NameError, TypeError):  # a stranger's annotations may name what is there for type checkers alone
+        return {}
+    found = {}
+    for name, default in fields(value).items():
+        inner = [one for one in typing.get_args(hints.get(name)) if one is not types.NoneType]
+        if default is None and len(inner) == 1 and inner[0] in (bool, int, float):
+            found[name] = inner[0]
+    return found
+
+
+def convert(what: str, given: Any, default: Any, kind: type | None = None) -> Any:
     """Turn a setting as typed ("1e-4", "true") or as stored into a value of the default's type.
 
     A default of None says that the setting may be left out: then "none" gives None, and anything else a number, a
-    truth or a text. UsageError, naming `what`, when it is of another kind or not finite.
+    truth or a text (`kind`: bool, int or float alone). UsageError, naming `what`, when it is of another kind or not
+    finite.
     """
     if default is None:
-        return _guess(given)
+        found = _guess(given)
+        if kind is not None and found is not None:
+            convert(what, found, kind())
+        return found
     try:
         if isinstance(default, bool):
             return {"true": True, "false": False}[str(given).lower()]

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from xferbench import hookimpl
+from xferbench import UsageError, hookimpl
 
 
 @dataclass(frozen=True)
@@ -15,6 +15,11 @@ class Local:
     """Threads a process; None: the cores shared out evenly."""
     memory: float | None = None
     """GiB that a process may hold between steps before a fresh one takes its place; None: its share of 80 %."""
+
+    def __post_init__(self) -> None:
+        for key, value in (("threads", self.threads), ("memory", self.memory)):
+            if value is not None and value <= 0:
+                raise UsageError(f"executor local: {key} must be above 0, not {value}")
 
     def pool(self, jobs: int) -> Any:
         """Open a pool of `jobs` worker processes."""

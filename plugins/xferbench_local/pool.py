@@ -6,12 +6,17 @@ import os
 import queue
 import resource
 import signal
+import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
+from types import ModuleType
 from typing import Any
 
 CONTEXT = multiprocessing.get_context("spawn")  # a forked process inherits threads and CUDA state in unknown condition
+
+STARTING = threading.Lock()
+"""Held while a worker starts: the main module is another one meanwhile."""
 
 
 class WorkerDied(RuntimeError):
@@ -92,7 +97,7 @@ class LocalPool(Executor):
         ours, theirs = CONTEXT.Pipe()
         worker = CONTEXT.Process(target=_work, args=(theirs, slot, self._jobs, self._threads), daemon=False)
         self._workers[slot] = worker
-        worker.start()
+        _start_alone(worker)
         theirs.close()
         if self._stopped:
             worker.terminate()
@@ -103,6 +108,20 @@ class LocalPool(Executor):
         if pipe is not None:
             pipe.close()
             self._workers[slot].join()
+
+
+def _start_alone(worker: multiprocessing.process.BaseProcess) -> None:
+    """Start a worker that does not import the script which started the run: one without a guard would run again there.
+
+    What a worker does comes to it by the names of modules, never out of that script.
+    """
+    with STARTING:
+        script = sys.modules["__main__"]
+        sys.modules["__main__"] = ModuleType("__main__")
+        try:
+            worker.start()
+        finally:
+            sys.modules["__main__"] = script
 
 
 def cores() -> int:
