@@ -37,6 +37,7 @@ def refused(shown, said, folder):
     assert len(lines) == 1, shown.stderr
     assert said in lines[0]
     assert shown.stdout == ""
+    assert not (folder / "runs").exists()
     assert not list(folder.rglob("step.json"))
 
 
@@ -66,6 +67,9 @@ def test_a_word_that_is_none_gets_one_line(words, said, ask, tmp_path):
         (("--trainer", "nudge:size=big"), "trainer nudge: size takes a number, not 'big'"),
         (("--trainer", "sft:rank=0"), "trainer sft: rank must be above 0"),
         (("--trainer", "nudge>"), "a trainer is missing beside >"),
+        (("--trainer", "sft:lr=1e-3"), "trainer sft has no setting 'lr'; did you mean 'learning_rate'?"),
+        (("--executor", "local:memory=lots"), "executor local: memory takes a number, not 'lots'"),
+        (("--executor", "broken"), "executor broken cannot open its pool: OSError: no workers"),
         (("--scorer", "randm"), "unknown scorer 'randm'; did you mean 'random'?"),
         (("--executor", "locl"), "unknown executor 'locl'; did you mean 'local'?"),
         (("--conditions", "transfr"), "unknown condition 'transfr'; did you mean 'transfer'?"),
@@ -76,7 +80,7 @@ def test_a_word_that_is_none_gets_one_line(words, said, ask, tmp_path):
         (("--jobs",), "Option '--jobs' requires an argument. ("),
         (("--seeds", "0,0"), "seeds names something twice"),
         (("--source", ""), "source is empty"),
-        (("--train-limit", "99"), "domain tiny/letters has 25 examples at most; 99 were asked for"),
+        (("--train-limit", "99"), "25 examples at most; 99 were asked for (--train-limit 25 takes them all)"),
         (("--model", "/no/such/model"), "model folder /no/such/model does not exist"),
         (("--model", "nobody/nothing"), "HF_HUB_OFFLINE is set"),
     ],
@@ -118,6 +122,13 @@ def test_a_wrong_yaml_gets_one_line(ask, tmp_path, text, said):
 
 def test_a_yaml_that_is_not_there_gets_one_line(ask, tmp_path):
     refused(ask("run", "none.yaml"), "none.yaml cannot be read: No such file or directory", tmp_path)
+
+
+def test_a_training_of_one_step_is_told_as_the_cause(ask):
+    asked = ("--trainer", "sft:max_steps=1", "--target", "pick", "--conditions", "transfer", "--scorer", "")
+    shown = ask(*RUN, *asked, "--seeds", "0", "--train-limit", "4", "--eval-limit", "2", "--executor", "inline")
+    assert shown.exit_code == 1
+    assert "its training had no effect; it was one optimiser step" in shown.stderr
 
 
 def test_an_option_without_its_value_gets_one_line(ask, tmp_path):

@@ -121,6 +121,8 @@ def test_gc_removes_what_no_experiment_refers_to_and_asks_first(light, done, com
     assert "seed 1" in said.output
     assert "kB" in said.output
     assert len(kept(done)) > len(before)
+    assert "--yes removes without asking" in command("gc", "runs", input="").output
+    assert len(kept(done)) > len(before)
     assert "removed" in command("gc", "runs", "--yes").output
     assert kept(done) == before
     assert {path.name.split(".")[0] for path in done.glob("items/*")} <= set(before)

@@ -87,6 +87,8 @@ def domain(name: str, catalog: Catalog, model: Any, folder: Path) -> Iterator[Ch
         wrong = [type(one).__name__ for one in found if not isinstance(one, Example)]
         hold(not wrong, f"examples() gives {wrong[:1]}, not Example")
         hold(len({one.id for one in found}) == len(found), "two examples have one id")
+        strange = [one.id for one in found if not (isinstance(one.prompt, str) and isinstance(one.answer, str))]
+        hold(not strange, f"example {strange[:1]}: its prompt or answer is not a text")
         blank = [one.id for one in found if not one.prompt.strip() or not one.answer.strip()]
         hold(not blank, f"example {blank[:1]} has an empty prompt or answer")
         return f"{len(found)} looked at"

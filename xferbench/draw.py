@@ -31,7 +31,10 @@ def draw(domain: Domain, limit: int | None, treatment: str = "", seed: int = 0) 
     if not found:
         raise DataError(f"domain {domain.name} has no examples")
     if limit is not None and len(found) < limit:
-        raise DataError(f"domain {domain.name} has {len(found)} examples at most; {limit} were asked for")
+        raise DataError(
+            f"domain {domain.name} has {len(found)} examples at most; {limit} were asked for"
+            f" (--train-limit {len(found)} takes them all)"
+        )
     _check(domain, found)
     if not domain.stream:  # also where all are taken: the same n, asked for by number, must give the same order
         order = random.Random(f"draw {seed} {domain.name}").sample(range(len(found)), len(found))
@@ -74,6 +77,9 @@ def _check(domain: Domain, examples: Sequence[Example]) -> None:
     for one in examples:
         if not isinstance(one, Example):
             raise PluginError(f"domain {domain.name}: examples() gave {one!r}, not an Example")
+        for what in (one.prompt, one.answer):
+            if not isinstance(what, str):
+                raise PluginError(f"domain {domain.name}: example {one.id}: prompt and answer are texts, not {what!r}")
         if not one.prompt.strip() or not one.answer.strip():
             raise DataError(
                 f"domain {domain.name}: example {one.id} has an empty {'answer' if one.prompt.strip() else 'prompt'}"

@@ -52,7 +52,8 @@ def nearest(name: str, known: Iterable[str]) -> str:
     known = sorted(known)
     tails = {k.rsplit("/", 1)[-1]: k for k in known}
     match = difflib.get_close_matches(name, [*known, *tails], n=1, cutoff=0.6)
-    match = match or [k for k in known if k.startswith(name) or name.startswith(k)]
+    short = [k for k in known if "_" in k and name == "".join(word[:1] for word in k.split("_"))]  # lr: learning_rate
+    match = short or match or [k for k in known if k.startswith(name) or name.startswith(k)]
     return f"; did you mean {match[0] if match[0] in known else tails[match[0]]!r}?" if match else ""
 
 

@@ -38,8 +38,21 @@ def execute(plan: Plan, store: Store, catalog: Catalog, watch: Watch = lambda pr
 
 
 def perform(plan: Plan, store: Store, catalog: Catalog, root: Path, watch: Watch) -> Results:
-    """Do what is not done of a plan and return all its rows; items and logs are laid into `root`."""
+    """Do what is not done of a plan and return all its rows; items and logs are laid into `root`.
+
+    What is refused (UsageError) before a step begins leaves no folder that was not there.
+    """
+    new = not store.root.exists()
     store.prepare()
+    try:
+        return _performed(plan, store, catalog, root, watch)
+    except UsageError:
+        if new and not any((store.root / "steps").iterdir()):
+            shutil.rmtree(store.root, ignore_errors=True)
+        raise
+
+
+def _performed(plan: Plan, store: Store, catalog: Catalog, root: Path, watch: Watch) -> Results:
     with store.in_use(), _writing(store):
         refer(store.root, experiments.text(plan.experiment), [step.id for step in plan.steps])  # before: gc reads it
         todo = [step for step in plan.steps if not store.done(step)]

@@ -16,7 +16,7 @@ from typing import Any
 
 from xferbench import leakage
 from xferbench.api import Executor
-from xferbench.errors import UsageError
+from xferbench.errors import UsageError, XferbenchError
 from xferbench.job import look, timed_out, work
 from xferbench.planned import Plan
 from xferbench.progress import read_progress
@@ -79,7 +79,7 @@ class Walk:
         """Do all of `todo` that can be done; what fails is told in `failed`."""
         self.progress.done = self.progress.total - len(todo)
         self.ready = Ready(todo)
-        with self.executor.pool(self.jobs) as pool:
+        with self._pool() as pool:
             try:
                 self._preflight(pool, todo)
                 while self.ready.todo:
@@ -91,6 +91,16 @@ class Walk:
                 if stop is not None:
                     stop()
                 raise
+
+    def _pool(self) -> Any:
+        """Open the executor's pool; what a stranger's executor raises is told with its name."""
+        try:
+            return self.executor.pool(self.jobs)
+        except XferbenchError:
+            raise
+        except Exception as error:
+            what = f"{type(error).__name__}: {error}"
+            raise UsageError(f"executor {self.executor.name} cannot open its pool: {what}") from error
 
     def _preflight(self, pool: Any, todo: list[Step]) -> None:
         """Ask whether each target can be measured: in a worker, or in a process here when workers are far away."""

@@ -110,6 +110,13 @@ def garbage(root: Path) -> list[Path]:
     return found + [path for path in (root / "items").glob("*.jsonl.gz") if path.name.split(".")[0] not in kept]
 
 
+def _agreed() -> bool:
+    try:
+        return click.confirm("Remove them?")
+    except click.Abort:
+        raise UsageError("nothing was removed: where nobody answers, --yes removes without asking") from None
+
+
 def gc_command(root: Path, yes: bool) -> None:
     """Do `xferbench gc`: show what no experiment refers to, ask, and take it away."""
     found = garbage(root)
@@ -120,7 +127,7 @@ def gc_command(root: Path, yes: bool) -> None:
         click.echo(f"{human(size):>9}  {os.path.relpath(path, root)}  {about}")
     total = human(sum(sizes.values()))
     click.echo(f"{experiments} experiments refer to {len(kept)} steps; {len(found)} others take {total}")
-    if found and (yes or click.confirm("Remove them?")):
+    if found and (yes or _agreed()):
         still = garbage(root)  # a run may have begun while the question stood
         gone = [path for path in found if path in still]
         for path in gone:

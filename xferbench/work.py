@@ -120,6 +120,20 @@ def _within(path: str | None, folder: Path) -> str | None:
     return str(whole.relative_to(folder) if whole.is_relative_to(folder) else whole)
 
 
+def _changed(model: models.Model, step: Evaluate, store: Store) -> None:
+    """Refuse a trained model that answers as its base does, and say why where that is known."""
+    try:
+        shelf.check(model, step.base.folder)
+    except StepError as error:
+        steps = store.result(step.train)["cost"].get("steps") if step.train is not None else None
+        if steps != 1:
+            raise
+        why = (
+            "it was one optimiser step, at rate 0 where a warm-up begins: more examples, or a smaller batch, make more"
+        )
+        raise StepError(f"{error}; {why}") from None
+
+
 def _evaluate(step: Evaluate, store: Store, catalog: Catalog, folder: Path) -> dict[str, Any]:
     target = _target(step.target, catalog)
     where = checkpoint(step.train, step.base.folder, store)
@@ -133,7 +147,7 @@ def _evaluate(step: Evaluate, store: Store, catalog: Catalog, folder: Path) -> d
     if getattr(target, "needs_model", True):
         model = shelf.take(where, **getattr(target, "loading", {}))
         if step.train is not None or step.base.adapter is not None:
-            shelf.check(model, step.base.folder)
+            _changed(model, step, store)
     else:
         model = models.Model(None, None, where)
     began = time.perf_counter()

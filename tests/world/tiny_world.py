@@ -126,9 +126,19 @@ class Inline:
         return InlinePool()
 
 
+@dataclass(frozen=True)
+class Broken:
+    """An executor that cannot begin."""
+
+    name: ClassVar[str] = "broken"
+
+    def pool(self, jobs: int) -> InlinePool:
+        raise OSError("no workers")
+
+
 @hookimpl
-def provide_executors() -> list[type[Inline]]:
-    return [Inline]
+def provide_executors() -> list[type]:
+    return [Inline, Broken]
 
 
 @hookimpl
