@@ -1,6 +1,7 @@
 """A board: entries from a run, verified from their items, shown with ties, exported; what was merged stays."""
 
 import gzip
+import hashlib
 import json
 import subprocess
 from pathlib import Path
@@ -15,9 +16,9 @@ import xferbench
 from xferbench.cli import main
 from xferbench.errors import VerificationError
 from xferbench.leaderboard.board import findings, read_board
-from xferbench.leaderboard.entry import plain, render, seal
+from xferbench.leaderboard.entry import beneath, plain, render, seal, stem
 from xferbench.leaderboard.itemfile import unpack
-from xferbench.leaderboard.record import badges, read_record, write_record
+from xferbench.leaderboard.record import badges, read_record, repeated, write_record
 from xferbench.leaderboard.rules import read_rules, write_rules
 from xferbench.leaderboard.show import ranked
 from xferbench.leaderboard.synthetic import World, make, put
@@ -238,6 +239,49 @@ def test_a_copy_under_another_name_reproduces_nothing(board):
     sound, note = ask("leaderboard", "verify", board.root).stdout.splitlines()
     assert sound.startswith(f"{board.root}: 8 entries hold: ")
     assert note.startswith("note: alice and mallory have the same scores from the same kind of machine, 4 entries each")
+    told = json.loads(ask("leaderboard", "verify", board.root, "--json").stdout)
+    assert told == {"entries": 8, "faults": [], "notes": [note.removeprefix("note: ")]}
+
+
+SIX = ("baseline", "transfer", "direct", "sequential", "joint", "placebo")
+
+
+def lacking(entry, *kept):
+    """The entry's row with the cells of these conditions only, and the steps beneath them."""
+    row = plain(entry)
+    row["cells"] = [cell for cell in row["cells"] if cell["condition"] in kept]
+    steps = [one for cell in row["cells"] for one in beneath(entry, cell["step"])]
+    row["steps"] = {name: step for name, step in row["steps"].items() if step["content"] in steps}
+    return row
+
+
+def test_an_entry_that_lacks_conditions_of_another_reproduces_it_and_a_copy_that_lacks_some_is_a_copy(tmp_path):
+    whole = World(**{**vars(WORLD), "conditions": SIX, "submitters": ("alice", "bob")})
+    wide = list(make(tmp_path / "wide", whole).entries())
+    all_six = dict(zip([entry.id for entry in wide], badges(wide, {stem(entry): sha(entry) for entry in wide})))
+    mixed = make(tmp_path / "mixed", World(**{**vars(WORLD), "sources": 0}))
+    for entry in wide:
+        kept = SIX if entry.submitter.name == "alice" else SIX[:3]
+        put(mixed, seal(lacking(entry, *kept)), None)
+    write_record(mixed)
+    found = list(mixed.entries())
+    assert len({len(entry.steps) for entry in found}) > 1
+    names = [(entry.submitter.name, entry.source, entry.target) for entry in found]
+    same = [(entry.submitter.name, entry.source, entry.target) for entry in wide]
+    right = dict(zip(same, all_six.values()))
+    assert dict(zip(names, badges(found, read_record(mixed)))) == right
+    assert "reproduced" in right.values()
+    copies = make(tmp_path / "copies", World(**{**vars(WORLD), "sources": 0}))
+    for entry in [one for one in wide if one.submitter.name == "alice"]:
+        put(copies, plain(entry), None)
+        put(copies, seal(lacking(entry, *SIX[:3]) | {"submitter": {"name": "mallory", "url": None}}), None)
+    write_record(copies)
+    assert set(badges(list(copies.entries()), read_record(copies))) == {"recomputed"}
+    assert repeated(copies)[0].startswith("alice and mallory have the same scores from the same kind of machine, 4")
+
+
+def sha(entry):
+    return hashlib.sha256(render(plain(entry)).encode()).hexdigest()
 
 
 def test_the_same_scores_by_the_same_submitter_are_a_duplicate(board):
