@@ -362,7 +362,13 @@ def test_show_filters_and_sorts(board):
     values = [row["gain"]["value"] for row in rows]
     assert values == sorted(values, reverse=True)
     assert all(row["rank"] and row["badge"] == "self-reported" for row in rows)
-    assert "0 of 4 entries" in ask("leaderboard", "show", board.root, "--by", "nobody").stdout
+    both = ("--source", "domain0", "--target", "domain1", "--recipe", "sft")
+    assert "1 of 4 entries" in ask("leaderboard", "show", board.root, *both).stdout
+    for option, wrong, right in (("--target", "domian1", "toy/domain1"), ("--by", "alise", "alice")):
+        refused = ask("leaderboard", "show", board.root, option, wrong)
+        assert refused.exit_code == 2
+        assert f"{wrong!r}; did you mean {right!r}?" in refused.stderr
+        assert len(refused.stderr.splitlines()) == 1
 
 
 def test_the_exports_are_what_others_read(board, tmp_path):

@@ -11,7 +11,7 @@ from xferbench.errors import UsageError
 from xferbench.leaderboard.entry import Name, Text
 from xferbench.leaderboard.itemfile import prompts_digest
 from xferbench.leaderboard.rules import Asked, Rules, read_rules, write_rules
-from xferbench.leaderboard.text import typed
+from xferbench.leaderboard.text import many, typed
 from xferbench.results import Results, read
 
 HOST = {"workflow.yml": ".github/workflows/leaderboard.yml", "pull_request.md": ".github/pull_request_template.md"}
@@ -48,8 +48,7 @@ def init(root: Path, run: Path | None, title: str | None, host: bool) -> str:
     if fresh or added:
         root.mkdir(parents=True, exist_ok=True)
         write_rules(root, rules)
-    what = "1 target" if len(added) == 1 else f"{len(added)} targets"
-    lines = [f"{root}/board.yaml: {'written' if fresh else 'there already'}; {what} registered"]
+    lines = [f"{root}/board.yaml: {'written' if fresh else 'there already'}; {many(len(added), 'target')} registered"]
     if host:
         lines += [_template(Path.cwd(), root, name, where) for name, where in HOST.items()]
     return "\n".join(lines)

@@ -173,6 +173,11 @@ def _whole(text: str) -> int:
     return int(text)
 
 
+def many(count: int, what: str) -> str:
+    """So many of what is one target, source or pair, for people."""
+    return f"{count} {what}" + "s" * (count != 1)
+
+
 def counted(entries: int) -> str:
     """So many entries, for people."""
     return "1 entry" if entries == 1 else f"{entries} entries"
