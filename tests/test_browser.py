@@ -30,6 +30,8 @@ def files(tmp_path_factory):
     first = dataclasses.replace(rows[0], gain={**rows[0].gain, **dict.fromkeys(("value", "low", "high", "p", "mde"))})
     rows[0] = dataclasses.replace(first, gain={**first.gain, "p_holm": None, "reason": "all items are equal"})
     (root / "board.html").write_text(page(board.rules, rows, standings(rows)))
+    two = [dataclasses.replace(row, submitter=("alice", "bob")[i % 2]) for i, row in enumerate(rows)]
+    (root / "two.html").write_text(page(board.rules, two, standings(two)))
     spiced = hostile(rows)
     rules = dataclasses_free(board.rules, title=HOSTILE[1], about="\n\n".join(HOSTILE))
     (root / "hostile.html").write_text(page(rules, spiced, standings(spiced)))
@@ -111,6 +113,17 @@ def test_filters_join_and_the_count_is_said(opened):
     assert column(tab, 1) == [text for text in found if text.startswith("domain1")]
     assert tab.locator("#count").inner_text().startswith("4 of 4 entries shown, 24 in all")
     assert tab.locator("#count").get_attribute("aria-live") == "polite"
+
+
+def test_entries_of_several_submitters_say_whose_they_are_and_are_found_by_that(opened):
+    assert "by" not in opened().locator(".entries thead").inner_text().split()
+    tab = opened("two.html")
+    place = place_of(tab, "by")
+    assert sorted(column(tab, place)) == ["alice"] * 12 + ["bob"] * 12
+    tab.locator("#entries-body").get_by_label("By").select_option(label="bob")
+    assert set(column(tab, place)) == {"bob"}
+    tab.get_by_label("Find").fill("alice")
+    assert column(tab, place) == []
 
 
 def test_the_matrix_is_one_tab_stop_walks_by_arrows_and_shows_intervals_on_focus_and_hover(opened):

@@ -1,6 +1,7 @@
 """A board: entries from a run, verified from their items, shown with ties, exported; what was merged stays."""
 
 import gzip
+import hashlib
 import json
 import subprocess
 from pathlib import Path
@@ -15,15 +16,17 @@ import xferbench
 from xferbench.cli import main
 from xferbench.errors import VerificationError
 from xferbench.leaderboard.board import findings, read_board
-from xferbench.leaderboard.entry import plain, render, seal
+from xferbench.leaderboard.entry import beneath, plain, render, seal, stem
 from xferbench.leaderboard.itemfile import unpack
-from xferbench.leaderboard.record import badges, read_record, write_record
+from xferbench.leaderboard.record import badges, read_record, repeated, write_record
 from xferbench.leaderboard.rules import read_rules, write_rules
 from xferbench.leaderboard.show import ranked
 from xferbench.leaderboard.synthetic import World, make, put
 from xferbench.leaderboard.text import gunzip
 from xferbench.leaderboard.verify import verify
 
+TYPED = "Ju\u0308rgen O'Brien (ETH)"
+"""A name as some keyboards give it, letter and accent apart."""
 WORLD = World(sources=2, targets=2, items=30, resamples=50)
 RUN = (
     "run", "--source", "letters,picks", "--target", "quick", "--suite", "tiny", "--trainer", "nudge", "--executor",
@@ -65,6 +68,50 @@ def test_the_published_schemas_hold_for_every_entry_and_board(board):
     jsonschema.validate(yaml.safe_load((board.root / "board.yaml").read_text()), rules)
 
 
+def test_people_have_names_of_any_script_and_what_is_none_is_refused_in_words_before_anything_is_read(tmp_path):
+    names = ("J\u00fcrgen M\u00fcller", "Miles O'Brien", "Ann (ETH)", "\u738b\u5c0f\u660e", "\U00020bb7\u91ce",
+             "\u0906\u0926\u093f\u0924\u094d\u092f", "R&D, a/b")  # fmt: skip
+    made = make(tmp_path / "board", World(**{**vars(WORLD), "targets": 1, "sources": 1, "submitters": names}))
+    assert verify(made.root) == ([], len(names))
+    checker = jsonschema.Draft202012Validator(json.loads(ask("schema", "entry").stdout))
+    rows = [json.loads(path.read_text()) for path in made.paths()]
+    assert {row["submitter"]["name"] for row in rows} == set(names)
+    assert all(checker.is_valid(row) for row in rows)
+    refused = ("", " a", "<b>", "a|b", "a`b", "[a](b)", "a\u202eb", "a\u200db", "a\u3164b", "a\n", "\x1b[31m", "a\\b",
+               "www.x", "x//y", "..", "=1", "-x", "a" + 5 * "\u0301", "x" * 161)  # fmt: skip
+    for name in refused:
+        shown = ask("leaderboard", "add", made.root, tmp_path / "no-run", "--by", name)
+        assert shown.exit_code == 2
+        (line,) = shown.stderr.splitlines()
+        assert "--by" in line
+        assert "allowed" in line
+        assert "regex" not in line
+        assert name == "a\n" or not checker.is_valid({**rows[0], "submitter": {"name": name, "url": None}}), name
+    for option, value in (("--url", "http://x"), ("--note", "[x]"), ("--date", "soon"), ("--model-name", "\u00fc")):
+        shown = ask("leaderboard", "add", made.root, tmp_path / "no-run", "--by", "alice", option, value)
+        assert shown.exit_code == 2
+        assert f"{option} {value!r}: " in shown.stderr
+        assert "regex" not in shown.stderr
+    apart = seal(rows[0] | {"submitter": {"name": TYPED, "url": None}})
+    put(made, apart, made.items(next(made.entries())).read_bytes())
+    assert "submitter.name: it is not in Unicode's composed form" in ask("leaderboard", "verify", made.root).stdout
+
+
+def test_a_board_whose_title_or_folder_could_not_be_read_again_is_not_begun(tmp_path):
+    for folder, title in (("x", "Gr\u00f6\u00dfe & <b>"), ("x", "a\nb"), ("\u00fc", "plain")):
+        shown = ask("leaderboard", "init", tmp_path / folder, "--title", title)
+        assert shown.exit_code == 2
+        assert len(shown.stderr.splitlines()) == 1
+        assert "regex" not in shown.stderr
+        assert not list(tmp_path.iterdir())
+    assert ask("leaderboard", "init", tmp_path / "x", "--title", "Gr\u00f6\u00dfe & more").exit_code == 0
+    assert ask("leaderboard", "build", tmp_path / "x").exit_code == 0
+    assert "# Gr\u00f6\u00dfe &amp; more" in (tmp_path / "x" / "README.md").read_text(encoding="utf-8")
+    rules = (tmp_path / "x" / "board.yaml").read_text()
+    (tmp_path / "x" / "board.yaml").write_text(rules.replace("name: x", "name: <x>"))
+    assert "name: allowed are a-z" in ask("leaderboard", "verify", tmp_path / "x").stderr
+
+
 def test_every_number_follows_from_the_items_by_an_independent_computation(board):
     """Means by hand from the file; the interval against a long bootstrap of the same items in numpy."""
     rng = np.random.default_rng(1)
@@ -100,13 +147,14 @@ def test_a_real_run_becomes_entries_that_say_what_its_analysis_says(inside, tmp_
     assert ask(*RUN, "--json").exit_code == 0
     made = ask("leaderboard", "init", "board", "--from", "runs", "--host")
     assert made.exit_code == 0, made.stderr
-    refused = ask("leaderboard", "add", "board", "runs", "--by", "alice")
+    assert made.stdout.startswith("board/board.yaml: written; 1 target registered\n")
+    refused = ask("leaderboard", "add", "board", "runs", "--by", TYPED)
     assert refused.exit_code == 3
     assert "seeds: transfer has 2; the board asks for 3" in refused.stderr
     assert not (tmp_path / "board" / "entries").exists()
     rules = yaml.safe_load(Path("board/board.yaml").read_text()) | {"seeds": 2, "resamples": 10_000}
     Path("board/board.yaml").write_text(yaml.safe_dump(rules, sort_keys=False))
-    add = ("leaderboard", "add", "board", "runs", "--by", "alice", "--price", "2", "--price-basis", "a list")
+    add = ("leaderboard", "add", "board", "runs", "--by", TYPED, "--price", "2", "--price-basis", "a list")
     assert "2 entries added" in ask(*add).stdout
     before = files("board")
     again = ask(*add, "--date", "2020-01-01")
@@ -124,12 +172,13 @@ def test_a_real_run_becomes_entries_that_say_what_its_analysis_says(inside, tmp_
         assert row["gain"] == whole["gain"]
         assert row["cost"]["dollars"] == pytest.approx(row["cost"]["seconds"] / 3600 * 2)
     entry = next(read_board(Path("board")).entries())
+    assert entry.submitter.name == "J\u00fcrgen O'Brien (ETH)"
     assert entry.hardware[0].cores >= 1
     assert entry.packages["xferbench"] == "0.1.0"
     assert str(tmp_path) not in "".join(p.read_text() for p in Path("board").rglob("*.json"))
     shown = ask("leaderboard", "show", "board", "--source", "letters")
     assert "1 of 2 entries" in shown.stdout
-    other = ask("leaderboard", "add", "board", tamper(tmp_path), "--by", "alice")
+    other = ask("leaderboard", "add", "board", tamper(tmp_path), "--by", TYPED)
     assert other.exit_code == 3
     assert "items: the entry is there already, with other scores" in other.stderr
     assert files("board") == before
@@ -238,6 +287,49 @@ def test_a_copy_under_another_name_reproduces_nothing(board):
     sound, note = ask("leaderboard", "verify", board.root).stdout.splitlines()
     assert sound.startswith(f"{board.root}: 8 entries hold: ")
     assert note.startswith("note: alice and mallory have the same scores from the same kind of machine, 4 entries each")
+    told = json.loads(ask("leaderboard", "verify", board.root, "--json").stdout)
+    assert told == {"entries": 8, "faults": [], "notes": [note.removeprefix("note: ")]}
+
+
+SIX = ("baseline", "transfer", "direct", "sequential", "joint", "placebo")
+
+
+def lacking(entry, *kept):
+    """The entry's row with the cells of these conditions only, and the steps beneath them."""
+    row = plain(entry)
+    row["cells"] = [cell for cell in row["cells"] if cell["condition"] in kept]
+    steps = [one for cell in row["cells"] for one in beneath(entry, cell["step"])]
+    row["steps"] = {name: step for name, step in row["steps"].items() if step["content"] in steps}
+    return row
+
+
+def test_an_entry_that_lacks_conditions_of_another_reproduces_it_and_a_copy_that_lacks_some_is_a_copy(tmp_path):
+    whole = World(**{**vars(WORLD), "conditions": SIX, "submitters": ("alice", "bob")})
+    wide = list(make(tmp_path / "wide", whole).entries())
+    all_six = dict(zip([entry.id for entry in wide], badges(wide, {stem(entry): sha(entry) for entry in wide})))
+    mixed = make(tmp_path / "mixed", World(**{**vars(WORLD), "sources": 0}))
+    for entry in wide:
+        kept = SIX if entry.submitter.name == "alice" else SIX[:3]
+        put(mixed, seal(lacking(entry, *kept)), None)
+    write_record(mixed)
+    found = list(mixed.entries())
+    assert len({len(entry.steps) for entry in found}) > 1
+    names = [(entry.submitter.name, entry.source, entry.target) for entry in found]
+    same = [(entry.submitter.name, entry.source, entry.target) for entry in wide]
+    right = dict(zip(same, all_six.values()))
+    assert dict(zip(names, badges(found, read_record(mixed)))) == right
+    assert "reproduced" in right.values()
+    copies = make(tmp_path / "copies", World(**{**vars(WORLD), "sources": 0}))
+    for entry in [one for one in wide if one.submitter.name == "alice"]:
+        put(copies, plain(entry), None)
+        put(copies, seal(lacking(entry, *SIX[:3]) | {"submitter": {"name": "mallory", "url": None}}), None)
+    write_record(copies)
+    assert set(badges(list(copies.entries()), read_record(copies))) == {"recomputed"}
+    assert repeated(copies)[0].startswith("alice and mallory have the same scores from the same kind of machine, 4")
+
+
+def sha(entry):
+    return hashlib.sha256(render(plain(entry)).encode()).hexdigest()
 
 
 def test_the_same_scores_by_the_same_submitter_are_a_duplicate(board):
@@ -270,7 +362,13 @@ def test_show_filters_and_sorts(board):
     values = [row["gain"]["value"] for row in rows]
     assert values == sorted(values, reverse=True)
     assert all(row["rank"] and row["badge"] == "self-reported" for row in rows)
-    assert "0 of 4 entries" in ask("leaderboard", "show", board.root, "--by", "nobody").stdout
+    both = ("--source", "domain0", "--target", "domain1", "--recipe", "sft")
+    assert "1 of 4 entries" in ask("leaderboard", "show", board.root, *both).stdout
+    for option, wrong, right in (("--target", "domian1", "toy/domain1"), ("--by", "alise", "alice")):
+        refused = ask("leaderboard", "show", board.root, option, wrong)
+        assert refused.exit_code == 2
+        assert f"{wrong!r}; did you mean {right!r}?" in refused.stderr
+        assert len(refused.stderr.splitlines()) == 1
 
 
 def test_the_exports_are_what_others_read(board, tmp_path):

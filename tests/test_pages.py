@@ -137,6 +137,19 @@ def test_the_csv_and_the_page_hold_the_numbers_of_the_entries(board):
         assert (board.root / line["entry"]).is_file()
 
 
+def test_entries_of_several_submitters_say_whose_they_are_and_those_of_one_do_not(board, rows, tmp_path):
+    def table(text):
+        return [line.split(" | ") for line in text.partition("## Entries")[2].splitlines() if line.startswith("| ")]
+
+    heads, _, *lines = table((board.root / "README.md").read_text())
+    for line in lines:
+        (entry,) = [row for row in rows if row.place in line[0]]
+        assert line[heads.index("by")] == entry.submitter
+    assert {line[heads.index("by")] for line in lines} == {"alice", "bob"}
+    alone = [row for row in rows if row.submitter == "alice"]
+    assert "by" not in table(readme(board.rules, alone, standings(alone), []))[0]
+
+
 def test_the_badges_are_those_of_the_record(board, tmp_path):
     copy = read_board(Path(subprocess.check_output(["cp", "-rv", board.root, tmp_path], text=True).split("'")[3]))
     assert {row.badge for row in view(copy)} == {"self-reported"}
@@ -187,7 +200,7 @@ def hostile(rows):
     donors, asked = dict(zip(sources, HOSTILE)), dict(zip(targets, HOSTILE[3:]))
     spiced = []
     for i, row in enumerate(rows):
-        extra = {name: HOSTILE[(i + k) % len(HOSTILE)] for k, name in enumerate(("why", "model", "badge"))}
+        extra = {name: HOSTILE[(i + k) % len(HOSTILE)] for k, name in enumerate(("why", "model", "badge", "submitter"))}
         facts = (("note", HOSTILE[i % len(HOSTILE)]),)
         renamed = {"source": donors[row.source] + "s", "target": asked[row.target] + "t", "recipe": HOSTILE[5]}
         spiced.append(dataclasses.replace(row, **renamed, facts=facts, **extra))

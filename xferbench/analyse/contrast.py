@@ -74,7 +74,7 @@ def pooled(
     """
     known = estimated(targets, scores, weights)
     if isinstance(known, Estimate):
-        return row(known, f"{describe(known)}; mean over {len(targets)} targets", False)
+        return row(known, f"{describe(known)}; mean over {len(targets)} target{'s' * (len(targets) > 1)}", False)
     return empty(*known)
 
 

@@ -1,9 +1,11 @@
 """From a run's folder to entries on a board: all of its findings or none, checked as `verify` checks them."""
 
+import datetime
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
+from unicodedata import normalize
 
 import numpy as np
 
@@ -12,8 +14,8 @@ from xferbench.errors import UsageError, VerificationError
 from xferbench.leaderboard.assemble import Evidence, Tried, assemble
 from xferbench.leaderboard.board import Board, read_board
 from xferbench.leaderboard.check import check, form
-from xferbench.leaderboard.entry import Entry, render
-from xferbench.leaderboard.text import counted, one_line, read_bytes, write
+from xferbench.leaderboard.entry import Entry, Name, Person, Text, Url, render
+from xferbench.leaderboard.text import counted, one_line, read_bytes, typed, write
 from xferbench.results import Results, read
 
 AGREE = 1e-6
@@ -26,6 +28,7 @@ def add(root: Path, run: Path, about: Mapping[str, Any]) -> str:
     What is there already with the same scores is left as it is. VerificationError, with nothing written, when one of
     them breaks a rule of the board or says other than what is there.
     """
+    about = _typed(about)
     board, results = read_board(root), read(run)
     if not results.steps:
         raise UsageError(f"{run}: its rows have no recipes; repeat the run's command, which does no step again")
@@ -53,6 +56,26 @@ def add(root: Path, run: Path, about: Mapping[str, Any]) -> str:
         write(root, place, text)
     same = len(made) - len(new)
     return f"{root}: {counted(len(new))} added" + (f", {same} there already" if same else "")
+
+
+def _typed(about: Mapping[str, Any]) -> dict[str, Any]:
+    """What was typed, each of its kind; UsageError in one line, before anything is read, for what is not."""
+    name = about.get("model_name")
+    kinds = {
+        "by": (normalize("NFC", about["by"]), Person), "url": (about.get("url"), Url | None),
+        "date": (about["date"], datetime.date), "price-basis": (about.get("price_basis"), Text | None),
+        "model-name": (name and _model(name), Name | None),
+    }  # fmt: skip
+    found = {option.replace("-", "_"): typed(f"--{option}", *one) for option, one in kinds.items()}
+    found |= {"date": about["date"], "note": [typed("--note", note, Text) for note in about.get("note", ())]}
+    if (about.get("price") is None) != (about.get("price_basis") is None):
+        raise UsageError("a price needs both --price and --price-basis: which price list says so?")
+    return {**about, **found}
+
+
+def _model(name: str) -> str:
+    """What a base model is called: of a path the folder's name, never where it lies."""
+    return Path(name).name if name.startswith(("/", ".")) else name
 
 
 def _made(board: Board, results: Results, pair: Pair, about: Mapping[str, Any]) -> tuple[Entry, bytes, bytes]:
@@ -143,8 +166,6 @@ def _about(
     for step in evidence.steps.values():
         packages |= step["content"]["libraries"]
     named = about.get("model_name") or results.run["model"]["name"]
-    if (about.get("price") is None) != (about.get("price_basis") is None):
-        raise UsageError("a price needs both --price and --price-basis: which price list says so?")
     price = None
     if about.get("price") is not None:
         price = {"dollars_per_hour": float(about["price"]), "basis": about["price_basis"]}
@@ -152,8 +173,7 @@ def _about(
     notes = [plainly(note) for note in results.run.get("notes") or [] if any(end in note for end in ends)]
     return {
         "suite": results.run.get("suite"),
-        "model": {"name": Path(named).name if named.startswith(("/", ".")) else named,
-                  "fingerprint": results.run["model"]["fingerprint"]},
+        "model": {"name": _model(named), "fingerprint": results.run["model"]["fingerprint"]},
         "submitter": {"name": about["by"], "url": about.get("url")},
         "date": about["date"],
         "packages": packages,

@@ -14,7 +14,7 @@ from xferbench.leaderboard.entry import ORDER, VERSION, Condition, Entry, Measur
 from xferbench.leaderboard.itemfile import column, pack, prompts_digest, unpack
 from xferbench.leaderboard.recompute import cost, finding, score
 from xferbench.leaderboard.rules import Rules
-from xferbench.leaderboard.text import one_line
+from xferbench.leaderboard.text import wrong
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ def assemble(rules: Rules, evidence: Evidence, about: Mapping[str, Any]) -> tupl
     try:
         return seal(plain(msgspec.convert(row, Entry))), file
     except msgspec.ValidationError as error:
-        raise UsageError(f"{' -> '.join(question[:2])}: cannot be an entry: {one_line(error)}") from None
+        raise UsageError(f"{' -> '.join(question[:2])}: cannot be an entry: {wrong(error)}") from None
 
 
 def _order(one: Tried) -> tuple[int, str, int]:

@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from unicodedata import is_normalized
 
 from xferbench.errors import UsageError, VerificationError
 from xferbench.leaderboard.board import Board
@@ -51,6 +52,8 @@ def kept(entry: Entry, rules: Rules) -> Iterator[Fault]:
     """Yield which of the board's rules an entry breaks."""
     if (entry.origin is not None) != rules.imported:
         yield "origin", "imported numbers stand on boards of published tables only, and nothing else stands there"
+    if not is_normalized("NFC", entry.submitter.name):
+        yield "submitter.name", "it is not in Unicode's composed form (NFC)"
     if rules.models and rules.models.get(entry.model.name) != entry.model.fingerprint:
         yield "model", "the board has other base models"
     if rules.sources and entry.source not in rules.sources:

@@ -23,27 +23,40 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta, Struct
 
+from xferbench.leaderboard.allowed import (
+    CONDITION,
+    CURRICULUM,
+    DIGEST,
+    NAME,
+    PERSON,
+    RECIPE,
+    SAID,
+    SHORT,
+    TEXT,
+    URL,
+    WORD,
+)
+
 VERSION = 1
 """Of the form of an entry. An entry of another version is refused."""
 
-NAME = r"^(?!.*(//|\.\.|www\.|  | $))[A-Za-z0-9][A-Za-z0-9 ._/:=,>+~@-]*$"
 Name = Annotated[str, Meta(pattern=NAME, max_length=160)]
-Recipe = Annotated[str, Meta(pattern=NAME.replace("~@-", "~@|-"), max_length=200)]
-Curriculum = Annotated[str, Meta(pattern=f"^$|{NAME}", max_length=300)]
-# Runs of plain signs, and between them a sign that is allowed unless it begins a link: one pass, nothing tried twice.
-Text = Annotated[str, Meta(pattern=r"^[^<|\[\]`\\w:]*(?:(?:w(?!ww\.)|:(?!//))[^<|\[\]`\\w:]*)*$", max_length=300)]
-Said = Annotated[str, Meta(pattern=r"^[^<|`\\w:\]]*(?:(?:w(?!ww\.)|:(?!//)|\](?!\())[^<|`\\w:\]]*)*$", max_length=300)]
+Person = Annotated[str, Meta(pattern=PERSON, max_length=160)]
+Recipe = Annotated[str, Meta(pattern=RECIPE, max_length=200)]
+Curriculum = Annotated[str, Meta(pattern=CURRICULUM, max_length=300)]
+Text = Annotated[str, Meta(pattern=TEXT, max_length=300)]
+Said = Annotated[str, Meta(pattern=SAID, max_length=300)]
 """A line that findings() wrote: it may hold an interval [low, high]."""
-Url = Annotated[str, Meta(pattern=r"^https://[A-Za-z0-9.-]+(/[A-Za-z0-9._~/-]*)?$", max_length=200)]
-Digest = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}$")]
-Short = Annotated[str, Meta(pattern=r"^[0-9a-f]{16}$")]
+Url = Annotated[str, Meta(pattern=URL, max_length=200)]
+Digest = Annotated[str, Meta(pattern=DIGEST)]
+Short = Annotated[str, Meta(pattern=SHORT)]
 Count = Annotated[int, Meta(ge=0, le=2**53)]
 Amount = Annotated[float, Meta(ge=0)]
-Word = Annotated[str, Meta(pattern=r"^[a-z][a-z_]{0,30}$")]
-Condition = Annotated[str, Meta(pattern=r"^(baseline|transfer|direct|sequential|joint|placebo)$")]
+Word = Annotated[str, Meta(pattern=WORD)]
+Condition = Annotated[str, Meta(pattern=CONDITION)]
 # What `verify` compares with a digest that it makes itself needs no pattern of its own: a board has millions of these.
 Id = Annotated[str, Meta(max_length=160, extra_json_schema={"pattern": NAME})]
-Sum = Annotated[str, Meta(max_length=16, extra_json_schema={"pattern": "^[0-9a-f]{16}$"})]
+Sum = Annotated[str, Meta(max_length=16, extra_json_schema={"pattern": SHORT})]
 
 
 class Frozen(Struct, frozen=True, forbid_unknown_fields=True):
@@ -60,7 +73,8 @@ class Model(Frozen, frozen=True):
 class Submitter(Frozen, frozen=True):
     """Who vouches for the entry."""
 
-    name: Name
+    name: Person
+    """In Unicode's composed form (NFC)."""
     url: Url | None = None
 
 

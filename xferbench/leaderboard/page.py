@@ -24,8 +24,8 @@ MEANS = 3
 """Of the first so many conditions the tables show the mean."""
 LABELS = ("strong", "weak", "none", "inconclusive", "negative")
 FIELDS = (
-    "model", "source", "target", "recipe", "label", "badge", "seeds", "n", "own", "chosen", "means", "gain",
-    "attribution", "id",
+    "model", "source", "target", "recipe", "submitter", "label", "badge", "seeds", "n", "own", "chosen", "means",
+    "gain", "attribution", "id",
 )  # fmt: skip
 """Of one entry in the page's data, which data.js reads by these names: what tables, matrix and rankings show."""
 DETAILS = ("scores", "gain_reason", "others", "why", "reproduce", "facts")
@@ -76,7 +76,7 @@ class _Once(dict[Any, int]):
 def payload(rules: Rules, rows: Sequence[Row], standings: Standings) -> dict[str, Any]:
     """Return all that the page's script reads: fractions to four digits, names and texts by their place."""
     words, told = _Once(), _Once()
-    kinds = ("model", "source", "target", "recipe", "badge")
+    kinds = ("model", "source", "target", "recipe", "submitter", "badge")
     names = {f"{kind}s": sorted({getattr(row, kind) for row in rows}) for kind in kinds}
     names["labels"] = sorted({row.label for row in rows}, key=lambda label: (*LABELS, label).index(label))
     names["scorers"] = sorted({scorer for row in rows for scorer, _, _ in row.attribution})
@@ -105,7 +105,8 @@ def _entry(row: Row, at: dict[str, dict[str, int]], best: bool) -> list[Any]:
     gain = row.gain
     return [
         at["models"][row.model], at["sources"][row.source], at["targets"][row.target], at["recipes"][row.recipe],
-        at["labels"][row.label], at["badges"][row.badge], row.seeds, row.n, int(row.own), int(best),
+        at["submitters"][row.submitter], at["labels"][row.label], at["badges"][row.badge],
+        row.seeds, row.n, int(row.own), int(best),
         [None if score is None else _short(score.mean) for score in row.scores[:MEANS]],
         [*(_short(gain[key]) for key in ("value", "low", "high")),
          *(_digits(gain[key]) for key in ("p", "p_holm", "mde"))],

@@ -9,6 +9,7 @@ import datetime
 import hashlib
 from pathlib import Path
 from typing import Any
+from unicodedata import normalize
 
 import msgspec
 
@@ -25,6 +26,7 @@ from xferbench.leaderboard.entry import (
     Measure,
     Method,
     Name,
+    Person,
     Recipe,
     Score,
     Text,
@@ -34,7 +36,7 @@ from xferbench.leaderboard.entry import (
     seal,
 )
 from xferbench.leaderboard.recompute import finding
-from xferbench.leaderboard.text import counted, one_line, write
+from xferbench.leaderboard.text import counted, one_line, write, wrong
 
 
 class Reading(Frozen, frozen=True, kw_only=True):
@@ -47,7 +49,7 @@ class Reading(Frozen, frozen=True, kw_only=True):
     model: Name
     recipe: Recipe
     metric: Name = "score"
-    by: Name
+    by: Person
     date: datetime.date
     baseline: Name
     """The row of the model before training."""
@@ -103,7 +105,9 @@ def _read(path: Path) -> Reading:
 
     try:
         return msgspec.convert(yaml.safe_load(path.read_text(encoding="utf-8")), Reading)
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, msgspec.ValidationError, RecursionError) as error:
+    except msgspec.ValidationError as error:
+        raise UsageError(f"{path}: does not say how a table is read: {wrong(error)}") from None
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError) as error:
         raise UsageError(f"{path}: does not say how a table is read: {one_line(error)}") from None
 
 
@@ -111,7 +115,7 @@ def _entry(
     board: Board, asked: Reading, table: wide.Wide, row: str, source: str, target: str, digest: str
 ) -> dict[str, Any]:
     """One sealed entry: the row's score of a target beside the baseline and, where there is one, direct training."""
-    rules = board.rules
+    rules, by = board.rules, normalize("NFC", asked.by)
     named = {name: at for at, name in asked.sources.items()}
     trained: list[tuple[Condition, str, str]] = [("baseline", asked.baseline, ""), ("transfer", row, source)]
     if target in asked.own:
@@ -128,7 +132,7 @@ def _entry(
     nothing = dict.fromkeys(("seconds", "tokens", "flops", "dollars"))
     entry = {
         "schema": VERSION, "id": "0" * 16, "suite": None, "model": {"name": asked.model, "fingerprint": None},
-        "source": source, "target": target, "recipe": asked.recipe, "submitter": {"name": asked.by, "url": None},
+        "source": source, "target": target, "recipe": asked.recipe, "submitter": {"name": by, "url": None},
         "date": asked.date.isoformat(), "origin": {"title": asked.title, "url": asked.url, "sha256": digest},
         "packages": {},
         "hardware": [], "price": None, "measure": plain(measure), "seeds": [0], "cells": plain(cells), "steps": {},
@@ -138,4 +142,4 @@ def _entry(
     try:
         return seal(plain(msgspec.convert(entry, Entry)))
     except msgspec.ValidationError as error:
-        raise UsageError(f"{source} -> {target}: cannot be an entry: {one_line(error)}") from None
+        raise UsageError(f"{source} -> {target}: cannot be an entry: {wrong(error)}") from None

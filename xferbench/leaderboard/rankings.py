@@ -22,6 +22,7 @@ from xferbench.analyse.rank import regret, spearman, trusted
 from xferbench.analyse.standing import above, crossed, independent, order, ranks
 from xferbench.leaderboard.entry import ORDER
 from xferbench.leaderboard.record import BADGES
+from xferbench.leaderboard.text import many
 from xferbench.leaderboard.view import Row
 
 TRANSFER = ORDER.index("transfer")
@@ -207,4 +208,5 @@ def _reason(used: Mask, every: Sequence[str], kept: Sequence[str]) -> str | None
     left = f"; too few pairs to rank {', '.join(missing)}" if missing else ""
     sources, targets = int(used.any(axis=1).sum()), int(used.any(axis=0).sum())
     few = f"; {FEW}" if max(sources, targets) < 2 else ""
-    return f"over {int(used.sum())} pairs of {sources} sources and {targets} targets{left}{few}"
+    over = f"over {many(int(used.sum()), 'pair')} of {many(sources, 'source')} and {many(targets, 'target')}"
+    return f"{over}{left}{few}"

@@ -156,14 +156,16 @@ def _entries(rows: Sequence[Row], cut: int) -> list[str]:
     def firm(row: Row) -> tuple[bool, float, float, str]:
         return row.gain["low"] is None, -(row.gain["low"] or 0.0), -(row.gain["value"] or 0.0), row.id
 
+    by = len({row.submitter for row in rows}) > 1
     lines = []
     for row in sorted(rows, key=firm)[:ENTRIES]:
         scores = dict(zip(ORDER, row.scores, strict=True))
         means = [points(s.mean) if (s := scores[name]) else NONE for name in ("baseline", "transfer", "direct")]
         link = f"[{literal(row.source[cut:])} → {literal(row.target[cut:])}]({row.place})"
-        texts = [literal(text) for text in (row.recipe, row.model, row.label, row.badge)]
+        texts = [literal(text) for text in (row.recipe, row.model, *([row.submitter] * by), row.label, row.badge)]
         lines.append([link, *texts, *means, f"{_gain(row)} {_interval(row)}", points(row.gain["mde"])])
-    heads = ["entry", "recipe", "model", "label", "badge", "before", "after", "direct", "gain \\[95 %\\]", "MDE"]
+    heads = ["entry", "recipe", "model", *(["by"] * by), "label", "badge"]
+    heads += ["before", "after", "direct", "gain \\[95 %\\]", "MDE"]
     note = "By the lower end of the interval."
     if len(rows) > ENTRIES:
         note += f" The first {ENTRIES} of {len(rows):,}: leaderboard.csv has all."

@@ -4,8 +4,9 @@
     self-reported  not (or not yet) verified on this board, or changed since
     recomputed     `verify --record` found here that every number follows from the items
     reproduced     recomputed, and another submitter's recomputed entry of the same question agrees: each one's gain
-                   lies in the other's interval. The same question: model, source, target with version, recipe. The
-                   same scores to six digits count only from other hardware: they may be a copy.
+                   lies in the other's interval. The same question: model, source, target with version, recipe, as the
+                   gain asks it; what else was measured beside it (direct, placebo, ...) is no part of it. The same
+                   scores to six digits count only from other hardware: they may be a copy.
 verified.json (written by the board's host, never by a submitter) holds the SHA-256 of the file of each entry that was
 recomputed.
 """
@@ -20,7 +21,7 @@ import msgspec
 
 from xferbench.errors import VerificationError
 from xferbench.leaderboard.board import Board, read_file
-from xferbench.leaderboard.entry import Entry, plain, render, stem
+from xferbench.leaderboard.entry import Entry, beneath, plain, render, stem
 from xferbench.leaderboard.text import counted, plain_json, read_bytes, write
 
 VERSION = 2
@@ -83,18 +84,20 @@ class Witness:
     """A digest of what was asked, whoever asked it, with which seeds and on whatever machine."""
     submitter: str
     scores: str
-    """A digest of the hardware and of all cells to six digits: a copy has the same."""
+    """A digest of the hardware and of the gain's cells to six digits: a copy has the same."""
     gain: tuple[float | None, float | None, float | None]
     """value, low, high."""
 
 
 def witness(entry: Entry) -> Witness:
-    """Return what reproducing an entry rests on."""
+    """Return what reproducing an entry rests on: the gain, so the cells of transfer and baseline, and no others."""
     measure, gain = entry.measure, entry.finding.gain
-    trainings = (step.content for step in entry.steps.values() if step.content.get("kind") == "train")
-    recipes = sorted({_bytes([one.get("trainer"), one.get("data")]) for one in trainings})
+    cells = [cell for cell in entry.cells if cell.condition in ("baseline", "transfer")]
+    trained = dict.fromkeys(cell.step for cell in cells if cell.condition == "transfer")
+    contents = (one for step in trained for one in beneath(entry, step) if one.get("kind") == "train")
+    recipes = sorted({_bytes([one.get("trainer"), one.get("data")]) for one in contents})
     asked = [entry.model.fingerprint, entry.source, entry.target, measure.version, measure.prompts, entry.recipe]
-    values = [[cell.condition, cell.seed, round(cell.value, 6)] for cell in entry.cells]
+    values = [[cell.condition, cell.seed, round(cell.value, 6)] for cell in cells]
     question = hashlib.sha256(b"\n".join([_bytes(asked), *recipes])).hexdigest()
     scores = hashlib.sha256(_bytes([entry.hardware, sorted(values, key=str)])).hexdigest()
     return Witness(question, entry.submitter.name, scores, (gain.value, gain.low, gain.high))
@@ -125,7 +128,7 @@ def repeated(board: Board) -> list[str]:
         if entry.origin is None and len(names) == 2:
             found[tuple(sorted(names))] += 1
     return [
-        f"note: {' and '.join(names)} have the same scores from the same kind of machine, {counted(count)} each: a "
+        f"{' and '.join(names)} have the same scores from the same kind of machine, {counted(count)} each: a "
         "copy would have them as well, so neither makes the other's reproduced (other hardware would, or other seeds)"
         for names, count in found.items()
     ]

@@ -8,7 +8,7 @@ from msgspec import Meta
 
 from xferbench.errors import UsageError, VerificationError
 from xferbench.leaderboard.entry import Condition, Count, Digest, Frozen, Name, Text
-from xferbench.leaderboard.text import one_line, read_bytes, write
+from xferbench.leaderboard.text import one_line, read_bytes, write, wrong
 
 RULES_BYTES = 5_000_000
 
@@ -77,13 +77,20 @@ def read_rules(board: Path) -> Rules:
         raise UsageError(f"{path} {error}") from None
     except OSError:
         raise UsageError(f"{board} is no board: it has no board.yaml (xferbench leaderboard init makes one)") from None
-    except (yaml.YAMLError, msgspec.ValidationError, UnicodeDecodeError, RecursionError) as error:
+    except msgspec.ValidationError as error:
+        raise UsageError(f"{path}: {wrong(error)}") from None
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
         raise UsageError(f"{path}: {one_line(error)}") from None
 
 
 def write_rules(board: Path, rules: Rules) -> None:
-    """Write board.yaml."""
+    """Write board.yaml; UsageError, with nothing written, for rules that `read_rules` would refuse."""
     import yaml
 
-    text = yaml.safe_dump(msgspec.to_builtins(rules), sort_keys=False, allow_unicode=True, width=100)
+    values = msgspec.to_builtins(rules)
+    try:
+        msgspec.convert(values, Rules)
+    except msgspec.ValidationError as error:
+        raise UsageError(f"{board}/board.yaml: {wrong(error)}") from None
+    text = yaml.safe_dump(values, sort_keys=False, allow_unicode=True, width=100)
     write(board, board / "board.yaml", text.encode())

@@ -8,6 +8,7 @@ from typing import Any
 
 from xferbench.analyse.standing import above, independent, ranks
 from xferbench.analyse.table import grid, points
+from xferbench.errors import unknown
 from xferbench.leaderboard.board import Board, findings, read_board
 from xferbench.leaderboard.entry import ORDER, Entry
 from xferbench.leaderboard.record import badges, read_record
@@ -19,9 +20,16 @@ MOST = 500
 
 
 def show(root: Path, wanted: Mapping[str, str | None], sort: str, as_json: bool) -> str:
-    """Return the table, or the same as JSON, of the entries that match `wanted` ({filter: part of a name})."""
+    """Return the table, or the same as JSON, of the entries that match `wanted` ({filter: part of a name}).
+
+    UsageError with the nearest name for a filter that no entry of the board matches.
+    """
     board = read_board(root)
     rows = listing(board)
+    for key, part in wanted.items():
+        known = {_named(row, key) for row in rows}
+        if part is not None and known and not any(part in name for name in known):
+            raise unknown({"by": "submitter"}.get(key, key), part, known)
     chosen = [row for row in rows if _matches(row, wanted)]
     parts = [row.pop("parts") for row in rows if _matches(row, wanted)]
     fewest = [min((row[key] for row in chosen), default=1) for key in ("seeds", "n")]
@@ -89,8 +97,11 @@ def ranked(
 
 
 def _matches(row: Mapping[str, Any], wanted: Mapping[str, str | None]) -> bool:
-    named = {"by": "submitter"}
-    return all(part is None or part in row[named.get(key, key)] for key, part in wanted.items())
+    return all(part is None or part in _named(row, key) for key, part in wanted.items())
+
+
+def _named(row: Mapping[str, Any], key: str) -> str:
+    return str(row["submitter" if key == "by" else key])
 
 
 def _text(board: Board, rows: Sequence[Mapping[str, Any]], count: int) -> str:

@@ -8,8 +8,10 @@ from pathlib import Path
 import msgspec
 
 from xferbench.errors import UsageError
+from xferbench.leaderboard.entry import Name, Text
 from xferbench.leaderboard.itemfile import prompts_digest
 from xferbench.leaderboard.rules import Asked, Rules, read_rules, write_rules
+from xferbench.leaderboard.text import many, typed
 from xferbench.results import Results, read
 
 HOST = {"workflow.yml": ".github/workflows/leaderboard.yml", "pull_request.md": ".github/pull_request_template.md"}
@@ -28,8 +30,10 @@ def init(root: Path, run: Path | None, title: str | None, host: bool) -> str:
 
     A board that is there keeps its rules and its targets; only targets and versions it lacks are added.
     """
+    if title is not None:
+        typed("--title", title, Text)
     fresh = not (root / "board.yaml").exists()
-    rules = Rules(name=root.resolve().name, title=title or root.resolve().name) if fresh else read_rules(root)
+    rules = _fresh(root.resolve().name, title) if fresh else read_rules(root)
     added = []
     if run is not None:
         targets = {name: dict(versions) for name, versions in rules.targets.items()}
@@ -44,10 +48,16 @@ def init(root: Path, run: Path | None, title: str | None, host: bool) -> str:
     if fresh or added:
         root.mkdir(parents=True, exist_ok=True)
         write_rules(root, rules)
-    lines = [f"{root}/board.yaml: {'written' if fresh else 'there already'}; {len(added)} targets registered"]
+    lines = [f"{root}/board.yaml: {'written' if fresh else 'there already'}; {many(len(added), 'target')} registered"]
     if host:
         lines += [_template(Path.cwd(), root, name, where) for name, where in HOST.items()]
     return "\n".join(lines)
+
+
+def _fresh(folder: str, title: str | None) -> Rules:
+    """The rules of a board that begins; it goes by the name of its folder."""
+    name = typed("a board goes by the name of its folder, and", folder, Name)
+    return Rules(name=name, title=title or name)
 
 
 def _targets(results: Results) -> dict[str, Found]:

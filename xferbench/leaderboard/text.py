@@ -17,7 +17,8 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from xferbench.errors import VerificationError
+from xferbench.errors import UsageError, VerificationError
+from xferbench.leaderboard.allowed import words
 
 ENTRY_BYTES = 1_000_000
 DEPTH = 12
@@ -64,7 +65,7 @@ def decode(data: bytes, kind: type[T]) -> T:
     try:
         return msgspec.json.decode(data, type=kind)
     except msgspec.ValidationError as error:
-        raise VerificationError(_field(str(error))) from None
+        raise VerificationError(wrong(error)) from None
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
         raise VerificationError(f"is not JSON: {one_line(error)}") from None
 
@@ -127,12 +128,23 @@ def one_line(error: object, most: int = 200) -> str:
     return ascii(" ".join(str(error).split()))[1:-1][:most]
 
 
-def _field(message: str) -> str:
-    """Turn msgspec's message "... - at `$.a[0].b`" into "a[0].b: ...", so that a fault begins with its field."""
-    what, at, where = message.rpartition(" - at `$")
+def wrong(error: msgspec.ValidationError) -> str:
+    """Turn msgspec's "... - at `$.a[0].b`" into "a[0].b: ...", field first, and say patterns in words."""
+    what, at, where = str(error).rpartition(" - at `$")
     if not at:
-        return one_line(message.replace("`", "'"))
-    return f"{one_line(where.rstrip('`').lstrip('.'))}: {one_line(what.replace('`', chr(39)))}"
+        return one_line(words(str(error)).replace("`", "'"))
+    return f"{one_line(where.rstrip('`').lstrip('.'))}: {one_line(words(what).replace('`', chr(39)))}"
+
+
+def typed(what: str, value: object, kind: Any) -> Any:
+    """Return what somebody typed as a value of `kind`; UsageError saying what is allowed where it is anything else."""
+    try:
+        found = msgspec.convert(value, kind)
+    except msgspec.ValidationError as error:
+        raise UsageError(f"{what} {str(value)[:60]!r}: {wrong(error)}") from None
+    if isinstance(value, str) and not value.isprintable():
+        raise UsageError(f"{what} {value[:60]!r}: characters that nobody sees are not allowed")
+    return found
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -159,6 +171,11 @@ def _whole(text: str) -> int:
     if len(text) > 18:
         raise ValueError(f"{text[:30]} is out of range")
     return int(text)
+
+
+def many(count: int, what: str) -> str:
+    """So many of what is one target, source or pair, for people."""
+    return f"{count} {what}" + "s" * (count != 1)
 
 
 def counted(entries: int) -> str:

@@ -49,16 +49,17 @@ def verify_command(root: Path, against: str | None, record: bool, as_json: bool)
     faults, count = verify(root, against)
     if record and not faults:
         write_record(read_board(root))
+    board = read_board(root)
+    notes = [] if faults else repeated(board)
     if as_json:
         rows = [vars(fault) for fault in faults]
-        return json.dumps({"entries": count, "faults": rows}, indent=1), not faults
+        return json.dumps({"entries": count, "faults": rows, "notes": notes}, indent=1), not faults
     if faults:
         return "\n".join(map(str, faults)), False
-    board = read_board(root)
     what = "the published values, which have no items" if board.rules.imported else "the items"
     hold = "holds" if count == 1 else "hold"
     sound = f"{root}: {counted(count)} {hold}: every number that can be recomputed follows from {what}"
-    return "\n".join([sound, *repeated(board)]), True
+    return "\n".join([sound, *(f"note: {note}" for note in notes)]), True
 
 
 def _entry(board: Board, path: Path, file: Path | None, together: Together) -> Iterator[Fault]:

@@ -21,7 +21,7 @@ from xferbench.leaderboard.entry import ORDER, Entry, stem
 from xferbench.leaderboard.record import Witness, badge, read_record, reproduces, witness
 
 CONTRASTS = ("efficiency", "relative_transfer", "direct_gap", "sequential_gain", "joint_gain", "placebo_gain")
-SHARED = ("model", "source", "target", "recipe", "label", "badge", "why", "again", "facts")
+SHARED = ("model", "source", "target", "recipe", "submitter", "label", "badge", "why", "again", "facts")
 """Fields whose values many rows have in common."""
 CHUNK = 1000
 """Entries that a process reads at a time; a board of fewer is read in one process."""
@@ -51,6 +51,7 @@ class Row:
     source: str
     target: str
     recipe: str
+    submitter: str
     badge: str
     label: str
     why: str
@@ -156,7 +157,7 @@ def _row(entry: Entry, digest: str, known: str | None) -> Row:
     mark = badge(entry, digest == known)
     return Row(
         id=entry.id, place=f"entries/{place}.json", model=entry.model.name, source=entry.source,
-        target=entry.target, recipe=entry.recipe, badge=mark,
+        target=entry.target, recipe=entry.recipe, submitter=entry.submitter.name, badge=mark,
         label=found.label, why=found.why, seeds=found.seeds, n=found.n, own=own(entry), scores=scores(entry),
         gain={**gain, "p_holm": None}, others=tuple((one.value, one.low, one.high, one.reason) for one in others),
         cost=(entry.cost.seconds, entry.cost.tokens, entry.cost.flops, entry.cost.dollars),

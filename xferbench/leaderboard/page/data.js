@@ -33,6 +33,7 @@ const sourceOf = (entry) => sourceNames[entry.source];
 const targetOf = (entry) => targetNames[entry.target];
 const recipeOf = (entry) => board.recipes[entry.recipe];
 const modelOf = (entry) => board.models[entry.model];
+const submitterOf = (entry) => board.submitters[entry.submitter];
 const labelOf = (entry) => board.labels[entry.label];
 const badgeOf = (entry) => board.badges[entry.badge];
 const arrow = (entry) => [name(sourceOf(entry)), " → ", name(targetOf(entry))];

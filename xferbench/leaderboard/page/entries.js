@@ -7,6 +7,7 @@ const COLUMNS = [
   ["pair", "source → target", "", (e) => `${sourceOf(e)} ${targetOf(e)}`, (e) => el("a", { href: linkTo(e) }, arrow(e))],
   ["recipe", "recipe", "", recipeOf, (e) => name(recipeOf(e))],
   ["model", "model", "minor", modelOf, (e) => name(modelOf(e))],
+  ["submitter", "by", "", submitterOf, (e) => name(submitterOf(e))],
   ["baseline", "before", "number minor", (e) => score(e, 0), (e) => points(score(e, 0))],
   ["transfer", "after", "number minor", (e) => score(e, 1), (e) => points(score(e, 1))],
   ["direct", "direct", "number minor", (e) => score(e, 2), (e) => points(score(e, 2))],
@@ -20,7 +21,7 @@ const COLUMNS = [
   ["badge", "badge", "minor", badgeOf, (e) => badgeOf(e)],
 ];
 // A column that says the same in every row says nothing.
-const shownColumns = () => COLUMNS.filter(([key]) => !(key === "model" && board.models.length < 2) && !(key === "recipe" && board.recipes.length < 2));
+const shownColumns = () => COLUMNS.filter(([key]) => !["model", "recipe", "submitter"].includes(key) || board[`${key}s`].length > 1);
 const view = { column: "gain", falling: true, shown: STEP, text: "", chosen: {}, found: entries };
 
 // What is not known comes last, whichever way the rest is sorted; equals keep the board's order.
@@ -41,7 +42,7 @@ function filtered() {
   return entries.filter((entry) => {
     if (asked.some(([field, value]) => entry[field] !== value)) return false;
     if (!words.length) return true;
-    const text = `${sourceOf(entry)} → ${targetOf(entry)} ${recipeOf(entry)} ${modelOf(entry)} ${labelOf(entry)} ${badgeOf(entry)}`.toLowerCase();
+    const text = `${sourceOf(entry)} → ${targetOf(entry)} ${recipeOf(entry)} ${modelOf(entry)} ${submitterOf(entry)} ${labelOf(entry)} ${badgeOf(entry)}`.toLowerCase();
     return words.every((word) => text.includes(word));
   });
 }
@@ -71,7 +72,7 @@ function sortBy(key, head) {
 
 function showEntries() {
   const filters = [["Source", "source", sourceNames], ["Target", "target", targetNames], ["Recipe", "recipe", board.recipes],
-    ["Model", "model", board.models], ["Label", "label", board.labels], ["Badge", "badge", board.badges]];
+    ["Model", "model", board.models], ["By", "submitter", board.submitters], ["Label", "label", board.labels], ["Badge", "badge", board.badges]];
   const search = el("input", { type: "search", id: "search", placeholder: "name, label, …", oninput: () => { view.text = search.value; refresh(); } });
   const controls = el("div", { class: "controls", role: "search" }, el("label", null, "Find", search));
   for (const [label, field, names] of filters) {
