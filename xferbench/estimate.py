@@ -151,7 +151,7 @@ def text(found: Mapping[str, Any]) -> str:
         f"  work         {found['trainings']} trainings, {found['measurements']} measurements, "
         f"{found['attributions']} attributions",
         f"  steps        {found['steps']:,} of the optimiser, {found['sequences']:,} sequences",
-        f"  tokens       at most {found['tokens']:,} learnt, {found['generated']:,} generated",
+        f"  tokens       at most {found['tokens']:,} learnt, {found['generated']:,} generated in training",
         f"  GPU memory   {shown(found['gpu_memory_gb'], ' GB')}"
         + ("" if (found["gpu_memory_gb"] or 0) <= card["memory_gb"] else f": MORE than its {card['memory_gb']} GB"),
         f"  hours        {shown(found['hours'])}",
