@@ -109,7 +109,9 @@ def draw(found: Sequence[Mapping[str, Any]], path: Path) -> None:
     shown = [row for row in found if row["gain"]["value"] is not None][:MANY]
     if not units or not shown:
         raise UsageError("there is nothing to draw: no gain has a cost")
-    figure, axes = stack([0.8 + 0.34 * len(shown)] * len(units))
+    from matplotlib.ticker import EngFormatter, MaxNLocator
+
+    figure, axes = stack([1.0 + 0.34 * len(shown)] * len(units))
     names = [lines(f"{short(row['curriculum'])} → {short(row['target'])} ({row['recipe']})") for row in shown]
     for axis, key in zip(axes, units, strict=True):
         for place, row in enumerate(shown):
@@ -123,5 +125,7 @@ def draw(found: Sequence[Mapping[str, Any]], path: Path) -> None:
         axis.set_yticks(range(len(shown)), names, fontsize=8)
         axis.set_ylim(len(shown) - 0.5, -0.5)
         axis.tick_params(axis="x", labelsize=8)
-        axis.set_xlabel(f"points gained for {UNITS[key][2]}, 95 % interval", fontsize=9)
+        axis.xaxis.set_major_locator(MaxNLocator(5))
+        axis.xaxis.set_major_formatter(EngFormatter(sep=""))  # 100k: there is no room for six digits
+        axis.set_xlabel(f"points gained for {UNITS[key][2]}\n(line: 95 % interval)", fontsize=9)
     save(figure, path)

@@ -86,6 +86,12 @@ def save(figure: "Figure", path: Path) -> None:
         figure.savefig(path, dpi=150, metadata=metadata)
 
 
+def below(figure: "Figure", axes: "Sequence[Axes]", columns: int = 1) -> None:
+    """Put one legend of all panels below them, where nothing of it can be taken for data; each name is there once."""
+    handles = {label: line for axis in axes for line, label in zip(*axis.get_legend_handles_labels(), strict=True)}
+    figure.legend(handles.values(), handles, fontsize=8, frameon=False, loc="outside lower center", ncols=columns)
+
+
 def dots(axis: "Axes", names: Sequence[str], places: Sequence[tuple[float, float]]) -> None:
     """Plot points, each named above, below or beside it where there is room, and not named where there is none."""
     wide, tall = (max(values) - min(values) or 1.0 for values in zip(*places, strict=True))
@@ -131,7 +137,13 @@ def _panel(axis: "Axes", finding: Mapping[str, Any], cells: Mapping[str, Seeds])
         axis.plot(seeds, [place] * len(seeds), "o", color=COLOURS[name], alpha=0.45, markersize=6, zorder=2)
         mean = 100 * finding[name]
         axis.plot(mean, place, "|", color=COLOURS[name], markersize=20, markeredgewidth=3, zorder=3)
-        axis.annotate(f"{mean:.1f}", (mean, place), (0, 11), textcoords="offset points", ha="center", fontsize=9)
+        around: dict[str, Any] = {
+            "facecolor": "white",
+            "edgecolor": "none",
+            "pad": 0.6,
+        }  # so that no line runs through the number
+        number = axis.annotate(f"{mean:.1f}", (mean, place), (0, 11), textcoords="offset points", ha="center", zorder=4)
+        number.set(fontsize=9, bbox=around)
     if finding["baseline"] is not None:
         axis.axvline(100 * finding["baseline"], color=COLOURS["baseline"], linewidth=1, linestyle=":", zorder=1)
     axis.set_yticks(range(len(names)), names, fontsize=9)

@@ -17,6 +17,15 @@ from xferbench.analyse.pairing import number
 Array = NDArray[np.float64]
 GAPS = {"found": ("fn", "tp"), "kept_out": ("fp", "tn"), "right": ("wrong", "right")}
 """The gap that asks whether errors are longer: mean input of the first outcome less that of the second."""
+NAMES = {
+    "tp": "TP: found",
+    "fn": "FN: missed",
+    "fp": "FP: called",
+    "tn": "TN: left",
+    "right": "right",
+    "wrong": "wrong",
+}
+TOLD = "found, missed: items of the class; called, left: other items,\nnamed as the class or not; in brackets: how many"
 COLOURS = {"tp": "#0072B2", "fn": "#56B4E9", "tn": "#D55E00", "fp": "#E69F00", "right": "#0072B2", "wrong": "#D55E00"}
 
 
@@ -99,7 +108,8 @@ def panel(axis: Any, found: Mapping[str, Any]) -> None:
         axis.plot([low, high], [place, place], color=COLOURS[name], linewidth=7, solid_capstyle="butt", alpha=0.5)
         axis.plot(middle, place, "|", color=COLOURS[name], markersize=15, markeredgewidth=2.5)
         axis.plot(spread["mean"], place, "o", color="black", markersize=4)
-    axis.set_yticks(range(len(names)), [f"{n.upper() if len(n) == 2 else n} ({found['outcomes'][n]['n']:.0f})"
-                                        for n in names], fontsize=8)  # fmt: skip
+    counts = [f"{NAMES[name]} ({found['outcomes'][name]['n']:.0f})" for name in names]
+    axis.set_yticks(range(len(names)), counts, fontsize=8)
     axis.set_ylim(len(names) - 0.4, -0.6)
-    axis.set_xlabel("tokens asked (bar: quartiles; dot: mean)", fontsize=8)
+    told = f"\n{TOLD}" if found["class"] else ""
+    axis.set_xlabel(f"tokens asked (bar: quartiles; dot: mean){told}", fontsize=8)

@@ -18,6 +18,8 @@ from xferbench.analyse.uncertainty import describe, two_level
 
 QUANTILES = (0.1, 0.25, 0.5, 0.75, 0.9)
 SWAPS = 400
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#B0568C", "#E69F00", "#56B4E9")
+"""Of the curricula of one target: no two share one."""
 NO_TEXT = "nothing was written: the target compares given options"
 
 
@@ -72,22 +74,25 @@ def _floor(one: Answers, seed: int) -> float | None:
     return number(np.quantile(draws, 0.95))
 
 
-def panel(axis: Any, group: list[Answers], most: int) -> None:
+def panel(axis: Any, group: list[Answers], most: int = len(COLOURS)) -> None:
     """Draw the distribution functions of one target's lengths: the untrained model, then each curriculum."""
-    colours = [colour for name, colour in CONDITIONS.items() if name != "baseline"]
-    _steps(axis, group[0].base_length, "untrained", CONDITIONS["baseline"], "--")
+    _steps(axis, group[0].base_length, "untrained", CONDITIONS["baseline"], "--", 4.0)
     for place, one in enumerate(group[:most]):
-        colour = colours[place % len(colours)]
-        _steps(axis, one.length.ravel(), one.about["curriculum"], colour, "-")
+        colour = COLOURS[place]
+        _steps(axis, one.length.ravel(), one.about["curriculum"], colour, "-", 3.0 - 0.4 * place)
         if one.learnt is not None:
             axis.plot(one.learnt, 3, marker=6, color=colour, markersize=7, clip_on=False)
     axis.set_ylim(0, 101)
-    axis.legend(fontsize=8, frameon=False, loc="lower right")
+    if group[most:]:
+        axis.plot([], [], " ", label=f"({len(group) - most} more not shown)")
+    axis.legend(fontsize=8, frameon=False, loc="upper left", bbox_to_anchor=(0, -0.25))
     axis.set_xlabel("tokens written (▲: mean of what was learnt)", fontsize=8)
     axis.set_ylabel("answers as short, %", fontsize=8)
 
 
-def _steps(axis: Any, values: Any, name: str, colour: str, style: str) -> None:
+def _steps(axis: Any, values: Any, name: str, colour: str, style: str, width: float) -> None:
+    """A distribution function; the first are the widest, so that none is hidden by one that runs over it."""
     ordered = np.sort(values)
     share = 100 * np.arange(1, ordered.size + 1) / ordered.size
-    axis.step(np.r_[ordered[0], ordered], np.r_[0, share], where="post", color=colour, linestyle=style, label=name)
+    look = {"color": colour, "linestyle": style, "linewidth": width, "label": name}
+    axis.step(np.r_[ordered[0], ordered], np.r_[0, share], where="post", **look)

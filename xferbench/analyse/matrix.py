@@ -225,7 +225,7 @@ def _rates(row: Mapping[str, Any]) -> str:
 
 def draw(found: list[Mapping[str, Any]], path: Path) -> None:
     """Draw, for each recipe, how much each domain gives against how much its target takes."""
-    from xferbench.analyse.figure import save, short, stack
+    from xferbench.analyse.figure import below, save, short, stack
 
     shown = [row for row in found if not row["reason"]]
     if not shown:
@@ -235,25 +235,24 @@ def draw(found: list[Mapping[str, Any]], path: Path) -> None:
         rows = [s for s in row["sources"] if row["donors"][s]["value"] is not None]
         rows.sort(key=lambda s: -row["donors"][s]["value"])
         for place, source in enumerate(rows):
-            _dot(axis, row["donors"][source], place - 0.13, "o", "#0072B2", "gives to others", place)
+            _dot(axis, row["donors"][source], place - 0.13, "o", "#0072B2", "gives to others")
             target = row["own"].get(source, source)
-            _dot(axis, row["recipients"].get(target, NOTHING), place + 0.13, "D", "#D55E00", "takes from others", place)
+            _dot(axis, row["recipients"].get(target, NOTHING), place + 0.13, "D", "#D55E00", "takes from others")
         axis.axvline(0, color="#767676", linewidth=1)
         axis.set_yticks(range(len(rows)), [short(name) for name in rows], fontsize=8)
         axis.tick_params(axis="x", labelsize=8)
-        axis.set_ylim(len(rows) - 0.4, -1.0)
+        axis.set_ylim(len(rows) - 0.4, -0.6)
         axis.set_xlabel("mean gain off the diagonal, points, 95 % interval", fontsize=9)
         axis.set_title(row["recipe"], fontsize=10, loc="left")
-        axis.legend(fontsize=8, frameon=False, loc="upper left", ncols=2)
+    below(figure, axes, 2)
     save(figure, path)
 
 
-def _dot(axis: Any, row: Mapping[str, Any], at: float, mark: str, colour: str, name: str, place: int) -> None:
-    """A mean gain with its interval; named in the legend once."""
+def _dot(axis: Any, row: Mapping[str, Any], at: float, mark: str, colour: str, name: str) -> None:
+    """A mean gain with its interval."""
     if row["value"] is None:
         return
     fill = colour if mark == "o" else "white"
-    label = None if place else name
-    axis.plot(100 * row["value"], at, mark, color=colour, markerfacecolor=fill, label=label, zorder=3)
+    axis.plot(100 * row["value"], at, mark, color=colour, markerfacecolor=fill, label=name, zorder=3)
     if row["low"] is not None:
         axis.plot([100 * row["low"], 100 * row["high"]], [at, at], color=colour, linewidth=1.6)

@@ -156,11 +156,11 @@ def draw(results: Results, found: Mapping[str, Sequence[Mapping[str, Any]]], pat
     if not kinds:
         raise UsageError("there is nothing to draw: no outputs were kept before and after a training")
     every_panel = [one for kind in kinds for one in kind]
-    figure, axes = stack([2.7] * len(every_panel))
+    figure, axes = stack([2.7 + (0.19 * (2 + len(long[one])) if isinstance(one, str) else 0) for one in every_panel])
     for axis, one in zip(axes, every_panel, strict=True):
         axis.tick_params(labelsize=8)
         if isinstance(one, str):
-            written.panel(axis, long[one], 6)
+            written.panel(axis, long[one])
             axis.set_title(one, fontsize=9, loc="left")
         elif isinstance(one, tuple):
             named.panel(axis, *one)

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from xferbench.analyse.figure import save, stack
+from xferbench.analyse.figure import below, save, stack
 from xferbench.analyse.pairing import number
 from xferbench.analyse.table import grid
 from xferbench.analyse.uncertainty import marginal
@@ -144,9 +144,20 @@ def draw(found: Mapping[str, Any], path: Path) -> None:
         axis.tick_params(labelsize=8)
         if _times(curves[0]) > 1:
             axis.set_ylabel("points of 100", fontsize=9)
-    handles = {label: line for axis in axes for line, label in zip(*axis.get_legend_handles_labels(), strict=True)}
-    figure.legend(handles.values(), handles, fontsize=8, frameon=False, loc="outside lower center", ncols=1)
+        elif _wide(metric, curves):
+            axis.set_yscale("log")
+            axis.set_ylabel("logarithmic", fontsize=9)
+    below(figure, axes)
     save(figure, path)
+
+
+def _wide(metric: str, curves: Iterable[Mapping[str, Any]]) -> bool:
+    """Whether losses or norms, none below 0, span a factor of ten: on a linear axis the small ones are all 0."""
+    values = [y for curve in curves for one in curve["seeds"] for y in one["y"] if y is not None]
+    known = [y for y in values if y > 0]
+    if not known or min(values) < 0 or not ("loss" in metric or "norm" in metric):
+        return False
+    return max(known) > 10 * min(known)
 
 
 def _line(axis: Any, curve: Mapping[str, Any], colour: str, style: str, aside: float) -> None:
