@@ -127,6 +127,7 @@ def test_the_csv_and_the_page_hold_the_numbers_of_the_entries(board):
     places = {name: shown["fields"].index(name) for name in shown["fields"]}
     for entry, found, line, row in zip(entries, findings(entries), lines, shown["entries"]):
         assert (line["source"], line["target"], line["recipe"]) == (entry.source, entry.target, entry.recipe)
+        assert line["submitter"] == entry.submitter.name
         gain = entry.finding.gain
         assert float(line["gain"]) == gain.value
         assert float(line["transfer"]) == pytest.approx(entry.finding.transfer, rel=1e-9)

@@ -11,7 +11,7 @@ from xferbench.leaderboard.view import CONTRASTS, Row
 GAIN = ("value", "low", "high", "p", "p_holm", "mde")
 COST = ("seconds", "tokens", "flops", "dollars")
 HEADS = (
-    "model", "source", "target", "recipe", "label", "badge", "seeds", "n", "own_domain", *ORDER,
+    "model", "source", "target", "recipe", "submitter", "label", "badge", "seeds", "n", "own_domain", *ORDER,
     "gain", *(f"gain_{name}" for name in GAIN[1:]),
     *(f"{name}{end}" for name in CONTRASTS for end in ("", "_low", "_high")), *COST, "rank_best", "rank_worst", "entry",
 )  # fmt: skip
@@ -29,7 +29,7 @@ def sheet(rows: Sequence[Row], standings: Standings) -> str:
 
 
 def _values(row: Row, rank: tuple[int | None, int | None]) -> Iterator[object]:
-    yield from map(_safe, (row.model, row.source, row.target, row.recipe, row.label, row.badge))
+    yield from map(_safe, (row.model, row.source, row.target, row.recipe, row.submitter, row.label, row.badge))
     yield from (row.seeds, row.n, int(row.own))
     yield from (None if score is None else float(f"{score.mean:.10g}") for score in row.scores)
     yield from (row.gain[name] if name != "p_holm" else _ten(row.gain[name]) for name in GAIN)
