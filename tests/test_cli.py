@@ -136,6 +136,26 @@ def test_an_option_without_its_value_gets_one_line(ask, tmp_path):
     refused(ask("run", "--source", "--target", "quick", "--suite", "tiny"), told, tmp_path)
 
 
+def test_of_a_list_given_twice_a_line_says_that_the_last_counts(ask):
+    twice = ("--curriculum", "letters>picks", "--curriculum", "picks>letters")
+    shown = ask(*RUN, *twice, "--source=letters", "--dry-run")
+    assert shown.exit_code == 0
+    assert "note: of --source, given more than once, the last counts" in shown.stderr
+    assert "--curriculum" not in shown.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("run", "math", "gpqa"), "run [OPTIONS] [EXPERIMENT]; what to learn from follows --source"),
+        (("list", "domains", "math"), "list [OPTIONS] [KIND] ("),
+        (("analyse", ".", "transfer"), "the analysis comes first: xferbench analyse transfer ."),
+    ],
+)
+def test_a_word_too_many_or_in_the_wrong_place_gets_one_line(ask, tmp_path, words, said):
+    refused(ask(*words), said, tmp_path)
+
+
 def test_neither_source_nor_target_gets_one_line(ask, tmp_path):
     refused(ask("run", "--suite", "tiny"), "say what to learn from and what to measure", tmp_path)
 
@@ -209,7 +229,7 @@ def odd(world, tmp_path, monkeypatch):
     ],
 )
 def test_a_domain_without_usable_data_gets_one_line(odd, xferbench, tmp_path, source, said):
-    done = xferbench(*RUN, "--source", source, env=odd, cwd=tmp_path)
+    done = xferbench(*RUN[:4], source, *RUN[5:], env=odd, cwd=tmp_path)
     assert done.returncode == 2, done.stderr
     assert done.stderr.count("\n") == 1
     assert said in done.stderr

@@ -13,7 +13,10 @@ class Commands(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Find the command; refuse `--source --target x`, where click takes an option for the value that lacks."""
+        """Find the command; refuse `--source --target x`, where click takes an option for the value that lacks.
+
+        Of an option that takes a list and is given twice the last counts, as everywhere; here a line says so.
+        """
         from xferbench.errors import UsageError
 
         name, command, rest = super().resolve_command(ctx, args)
@@ -22,6 +25,12 @@ class Commands(click.Group):
             one = options.get(text)
             if after in options and isinstance(one, click.Option) and not (one.is_flag or one._flag_needs_value):
                 raise UsageError(f"{text} lacks its value: {after} stands in its place")
+        given = [text.partition("=")[0] for text in rest]
+        for text, one in options.items():
+            if ",..." in str(one.metavar) and given.count(text) > 1:
+                click.echo(
+                    f"note: of {text}, given more than once, the last counts: several follow one, with commas", err=True
+                )
         return name, command, rest
 
     def make_context(self, *args: Any, **extra: Any) -> click.Context:
@@ -67,5 +76,9 @@ def _wrong(error: click.UsageError) -> NoReturn:
         raise error
     said = error.format_message().replace("a valid integer range", "a whole number")
     path = error.ctx.command_path if error.ctx else "xferbench"
+    if error.ctx and "unexpected extra argument" in said:
+        said += f": it reads {' '.join([path, *error.ctx.command.collect_usage_pieces(error.ctx)])}"
+        if {"source", "target", "scorer"} <= {one.name for one in error.ctx.command.params}:
+            said += "; what to learn from follows --source, what to measure --target"
     click.echo(f"xferbench: {said} ({path} --help)", err=True)
     raise click.exceptions.Exit(error.exit_code)

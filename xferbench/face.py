@@ -189,6 +189,8 @@ def analyse_command(
     """Do `xferbench analyse`."""
     from xferbench.analyse import menu
 
+    if Path(what).exists() and str(source) in menu.ANALYSES:
+        raise UsageError(f"the analysis comes first: xferbench analyse {source} {what}")
     what, settings = experiments.spec(what)
     if what not in menu.ANALYSES:
         raise unknown("analysis", what, menu.ANALYSES)
