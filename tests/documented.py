@@ -31,7 +31,7 @@ NOWHERE = {
     r"TINKER_API_KEY": "a service: test_tinker.py",
     r"^xferbench fetch|^xferbench doctor \w": "the hub: test_fetch.py",
     r"--grammar": "a pipeline of the reader's own (test_features.py)",
-    r"--against": "the repository of a board (test_leaderboard.py)",
+    r"--against": "the repository of a board (test_badges.py)",
 }
 """Commands that are parsed, their names looked up, and no more: what they need, and who tests it."""
 
