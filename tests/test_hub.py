@@ -157,6 +157,21 @@ def test_a_run_for_commercial_use_is_refused_before_anything_is_trained(light, t
         light(tmp_path / "more", use="profit")
 
 
+def test_a_targets_own_domain_that_is_not_there_is_named_with_the_way_round_it(light, tmp_path, monkeypatch):
+    def gone():
+        raise DataError("maker/quiz is not on this machine")
+
+    entries = catalog.load().entries
+    own = entries["target"]["f/t1"].value.domain
+    there = entries["domain"][own]
+    empty = dataclasses.replace(there, value=dataclasses.replace(there.value, examples=gone))
+    monkeypatch.setitem(entries["domain"], own, empty)
+    said = f"this machine; direct trains on the domain {own} for f/t1: --conditions baseline,transfer does without"
+    with pytest.raises(DataError, match=said):
+        light(tmp_path / "runs", conditions="baseline,transfer,direct,joint")
+    assert light(tmp_path / "runs", conditions="baseline,transfer").cells
+
+
 SHA, OTHER = "ab" * 20, "cd" * 20
 
 

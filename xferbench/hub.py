@@ -197,7 +197,7 @@ def explain(error: BaseException, data: Mapping[str, Any]) -> DataError:
         return DataError(
             f"{name} is not on this machine and {why}: fetch it where there is a network "
             f"(xferbench fetch; it is then read from the hub's cache), or give a folder that holds it as "
-            f"{data.get('id', 'ID')} with --hub"
+            f"{data.get('id', 'ID')} with --hub (or {FOLDER}, where a command has no --hub)"
         )
     if "DatasetNotFoundError" in kinds:
         return DataError(f"{name} is neither a folder here nor a data set on the hub (or the hub cannot be reached)")
