@@ -1,5 +1,6 @@
 """The command line: a mistake gets one line and the right exit code, and nothing heavy is loaded before its time."""
 
+import errno
 import json
 import os
 import shutil
@@ -12,6 +13,7 @@ from conftest import command, environment, install
 
 from xferbench import __version__
 from xferbench.cli import main
+from xferbench.errors import FULL
 
 RUN = ("run", "--suite", "tiny", "--source", "letters", "--target", "quick", "--trainer", "nudge", "--scorer", "random")
 HEAVY = {"torch", "transformers", "trl", "peft", "lm_eval", "datasets", "accelerate"}
@@ -129,6 +131,17 @@ def test_a_training_of_one_step_is_told_as_the_cause(ask):
     shown = ask(*RUN, *asked, "--seeds", "0", "--train-limit", "4", "--eval-limit", "2", "--executor", "inline")
     assert shown.exit_code == 1
     assert "its training had no effect; it was one optimiser step" in shown.stderr
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS])
+def test_a_disk_that_takes_nothing_more_is_told_without_a_traceback(ask, monkeypatch, number):
+    def full(*_):
+        raise OSError(number, "no", "runs/fingerprints.json")
+
+    monkeypatch.setattr("xferbench.face.ask", full)
+    shown = ask(*RUN, "--target", "pick", "--conditions", "transfer", "--scorer", "", "--executor", "inline")
+    assert shown.exit_code == 1
+    assert f"xferbench: {FULL[number]}: runs/fingerprints.json; what was done is kept" in shown.stderr
 
 
 def test_an_option_without_its_value_gets_one_line(ask, tmp_path):

@@ -2,10 +2,12 @@
 
 import json
 from statistics import fmean
+from types import SimpleNamespace
 
 import pytest
 
 from xferbench import Checkpoint, DataError, Example, StepError, UsageError
+from xferbench.work import _idle
 from xferbench_grpo import GRPO
 from xferbench_grpo.judge import Judge
 
@@ -116,6 +118,10 @@ def test_groups_never_mix_domains_so_domains_that_differ_only_in_their_reward_te
     assert all(row["zero_variance"] == 1 for row in domains)
     assert [row["grad_norm"] for row in rows if "grad_norm" in row] == [0.0, 0.0]
     assert {row["step"] for row in domains} == {1, 2}
+    store = SimpleNamespace(result=lambda step: {"cost": {"steps": 2}}, folder=lambda step: tmp_path)
+    why = _idle(SimpleNamespace(train="trained"), store)
+    assert why is not None
+    assert why.startswith("in no group did the rewards differ"), "and what measures it says so"
 
 
 def test_each_setting_reaches_the_training(llama, tmp_path):

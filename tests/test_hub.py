@@ -82,6 +82,28 @@ def test_a_folder_in_the_hubs_layout_stands_in_for_it(tmp_path, monkeypatch):
         list(hub.rows("maker/quiz"))
 
 
+CARD = "---\nconfigs:\n- config_name: main\n  data_files:\n  - split: train\n    path: train*\n---\n"
+
+
+def test_data_that_were_changed_in_their_folder_are_read_anew(tmp_path, monkeypatch):
+    """With a card of configurations, as on the hub: `datasets` alone answers from what it read first."""
+    monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", tmp_path / "cache")
+    for place in ("one", "two"):
+        folder = tmp_path / place / "maker" / "quiz"
+        folder.mkdir(parents=True)
+        (folder / "README.md").write_text(CARD)
+        (folder / "train.jsonl").write_text(f'{{"q": "{place}"}}\n')
+        monkeypatch.setenv(hub.FOLDER, str(tmp_path / place))
+        assert [row["q"] for row in hub.rows("maker/quiz", "main")] == [place]
+    before = hub.content("maker/quiz")
+    (folder / "train.jsonl").write_text('{"q": "new"}\n')
+    assert [row["q"] for row in hub.rows("maker/quiz", "main")] == ["new"]
+    assert hub.content("maker/quiz") != before
+    (folder / "train.jsonl").write_text('{"q": "two"}\n')
+    assert hub.content("maker/quiz") == before, "the same files, whenever they were written"
+    assert hub.content("maker/other") == hub.content("json") == "", "no folder stands in for it"
+
+
 def test_a_model_in_the_hubs_layout_is_found_by_its_id(llama, tmp_path, monkeypatch):
     (tmp_path / "maker").mkdir()
     (tmp_path / "maker" / "small").symlink_to(llama)
@@ -133,6 +155,21 @@ def test_a_run_for_commercial_use_is_refused_before_anything_is_trained(light, t
     assert not list((tmp_path / "more").rglob("step.json"))
     with pytest.raises(UsageError, match="unknown use 'profit'"):
         light(tmp_path / "more", use="profit")
+
+
+def test_a_targets_own_domain_that_is_not_there_is_named_with_the_way_round_it(light, tmp_path, monkeypatch):
+    def gone():
+        raise DataError("maker/quiz is not on this machine")
+
+    entries = catalog.load().entries
+    own = entries["target"]["f/t1"].value.domain
+    there = entries["domain"][own]
+    empty = dataclasses.replace(there, value=dataclasses.replace(there.value, examples=gone))
+    monkeypatch.setitem(entries["domain"], own, empty)
+    said = f"this machine; direct trains on the domain {own} for f/t1: --conditions baseline,transfer does without"
+    with pytest.raises(DataError, match=said):
+        light(tmp_path / "runs", conditions="baseline,transfer,direct,joint")
+    assert light(tmp_path / "runs", conditions="baseline,transfer").cells
 
 
 SHA, OTHER = "ab" * 20, "cd" * 20

@@ -298,6 +298,28 @@ def test_the_fingerprint_sees_the_yaml_the_code_beside_it_and_the_settings(yaml,
     assert len(seen) == 6
 
 
+def test_the_fingerprint_sees_the_files_of_a_folder_that_stands_in_for_the_hub(yaml, tmp_path, monkeypatch):
+    folder = tmp_path / "hub" / "maker" / "quiz"
+    folder.mkdir(parents=True)
+    monkeypatch.setenv("XFERBENCH_HUB", str(tmp_path / "hub"))
+    target = yaml(HUB)
+    elsewhere = dataclasses.replace(target, data={"id": "maker/other"})
+    seen = [target.fingerprint()]
+    for rows in ("1", "2"):
+        (folder / "test.jsonl").write_text(rows)
+        seen.append(target.fingerprint())
+    yaml(HUB, "base.yaml")
+    included = yaml("include: base.yaml\ntask: derived\n")
+    seen.append(included.fingerprint())
+    (folder / "test.jsonl").write_text("3")
+    seen.append(included.fingerprint())
+    assert len(set(seen)) == 5
+    before = dataclasses.replace(elsewhere, task=included.task).fingerprint()
+    (tmp_path / "hub" / "maker" / "other").mkdir()
+    (tmp_path / "hub" / "maker" / "other" / "test.jsonl").write_text("1")
+    assert dataclasses.replace(elsewhere, task=included.task).fingerprint() != before, "read by the task's own code"
+
+
 def test_the_fingerprint_does_not_see_where_the_task_lies(yaml, world, tmp_path_factory):
     elsewhere = tmp_path_factory.mktemp("elsewhere")
     for path in world.folder.glob("tiny_[ip]*.*"):

@@ -105,6 +105,12 @@ def test_a_folder_with_something_missing_is_refused(llama, tmp_path, gone, said)
         models.locate(str(folder))
 
 
+def test_an_adapter_that_is_given_as_the_model_is_told_how_it_is_measured(tmp_path):
+    (tmp_path / "adapter_config.json").write_text("{}")
+    with pytest.raises(ModelError, match=r"is an adapter and no whole model: --checkpoint NAME=.* measures it"):
+        models.locate(str(tmp_path))
+
+
 def test_a_configuration_that_is_no_json_is_refused(llama, tmp_path):
     folder = shutil.copytree(llama, tmp_path / "m")
     (folder / "config.json").write_text("{")

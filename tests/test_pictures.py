@@ -107,3 +107,13 @@ def test_no_line_runs_through_a_number_of_the_findings():
     assert len(axis.texts) == 2
     assert all(text.get_bbox_patch().get_facecolor() == (1.0, 1.0, 1.0, 1.0) for text in axis.texts)
     assert all(line.get_zorder() < above for line in axis.get_lines())
+
+
+def test_a_long_recipe_is_broken_behind_its_commas_and_its_rows_are_as_high_as_their_lines():
+    from xferbench.analyse.figure import lines, room
+
+    found = lines("math (sft:learning_rate=0.05,epochs=1.0,batch_size=4)")
+    assert found == "math\n(sft:learning_rate=0.05,\nepochs=1.0,batch_size=4)"
+    assert lines("a,b, c") == "a,b, c"
+    assert room(["math", "code"], 0.34) == 2 * 0.34
+    assert room([found, "math"], 0.34) == 2 * (0.06 + 3 * 0.13)

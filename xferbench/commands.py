@@ -42,7 +42,7 @@ class Commands(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command."""
-        from xferbench.errors import XferbenchError
+        from xferbench.errors import FULL, XferbenchError
 
         try:
             return super().invoke(ctx)
@@ -64,6 +64,10 @@ class Commands(click.Group):
         except Exception as error:
             if ctx.params.get("debug"):
                 raise
+            if isinstance(error, OSError) and error.errno in FULL:
+                where = f": {error.filename}" if error.filename else ""
+                click.echo(f"xferbench: {FULL[error.errno]}{where}; what was done is kept", err=True)
+                ctx.exit(1)
             click.echo(
                 f"xferbench: unexpected {type(error).__name__}: {error} (xferbench --debug ... shows where)", err=True
             )

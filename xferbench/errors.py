@@ -10,6 +10,7 @@ XferbenchError (1)
 """
 
 import difflib
+import errno
 from collections.abc import Iterable
 
 
@@ -45,6 +46,15 @@ class VerificationError(XferbenchError):
     """A stored or published result does not agree with what it rests on."""
 
     exit_code = 3
+
+
+FULL = {
+    errno.ENOSPC: "the disk is full",
+    errno.EDQUOT: "the disk quota is used up",
+    errno.EFBIG: "a file grew beyond what this process may write",
+    errno.EROFS: "the disk is read-only",
+}
+"""What a system's error number says when nothing can be written any more."""
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

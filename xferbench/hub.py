@@ -3,6 +3,8 @@
 A folder laid out as on the hub (ORGANISATION/NAME/...) stands in for it: the working directory, or `--hub DIR`.
 """
 
+import dataclasses
+import hashlib
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,16 +23,73 @@ def inside() -> Iterator[None]:
     """Work in the folder that stands in for the hub, if one is named: there a data set's id is a folder's path."""
     place = os.environ.get(FOLDER)
     if not place:
-        yield
+        with _told_apart():
+            yield
         return
     if not Path(place).is_dir():
         raise DataError(f"the folder {place}, named by --hub or {FOLDER}, does not exist")
     before = os.getcwd()
     os.chdir(place)
     try:
-        yield
+        with _told_apart():
+            yield
     finally:
         os.chdir(before)
+
+
+@contextmanager
+def _told_apart() -> Iterator[None]:
+    """Have `datasets` keep what it prepares of a folder by the state of the folder's files.
+
+    By itself it goes by the folder's name and its card alone: data that were changed in place, or those of another
+    folder of that name, would be answered from its cache with what it had read first.
+    """
+    import datasets
+    from datasets.load import LocalDatasetModuleFactory
+
+    datasets.disable_progress_bars()
+    plain = LocalDatasetModuleFactory.get_module
+
+    def get_module(self: Any) -> Any:
+        module = plain(self)
+        listed = [[str(path), *_stat(path)] for path in _files(Path(self.path).resolve())]
+        return dataclasses.replace(module, hash=hashlib.sha256(repr([module.hash, listed]).encode()).hexdigest()[:16])
+
+    LocalDatasetModuleFactory.get_module = get_module
+    try:
+        yield
+    finally:
+        LocalDatasetModuleFactory.get_module = plain
+
+
+def _files(folder: Path) -> list[Path]:
+    """All files of a folder in a fixed order, but for hidden ones."""
+    found = (path for path in folder.rglob("*") if path.is_file())
+    return sorted(path for path in found if not any(part[0] == "." for part in path.relative_to(folder).parts))
+
+
+def _stat(path: Path) -> tuple[int, int]:
+    state = path.stat()
+    return state.st_size, state.st_mtime_ns
+
+
+DIGESTS: dict[tuple[Path, int, int], str] = {}
+"""Of the files that this process has hashed, by their state."""
+
+
+def content(path: str) -> str:
+    """Return the digest of all files of the folder that stands in for a data set; "" where none does."""
+    folder = Path(os.environ.get(FOLDER) or "", path)
+    if "/" not in path or not folder.is_dir():
+        return ""
+    total = hashlib.sha256()
+    for file in _files(folder):
+        key = (file.resolve(), *_stat(file))
+        if key not in DIGESTS:
+            with file.open("rb") as opened:
+                DIGESTS[key] = hashlib.file_digest(opened, "sha256").hexdigest()
+        total.update(f"{file.relative_to(folder).as_posix()} {DIGESTS[key]}\n".encode())
+    return total.hexdigest()
 
 
 def rows(path: str, config: str | None = None, split: str = "train", revision: str | None = None) -> Iterator[dict]:
@@ -52,7 +111,6 @@ def table(
     """
     import datasets
 
-    datasets.disable_progress_bars()
     try:
         with inside():
             local = os.path.isdir(path)
@@ -139,7 +197,7 @@ def explain(error: BaseException, data: Mapping[str, Any]) -> DataError:
         return DataError(
             f"{name} is not on this machine and {why}: fetch it where there is a network "
             f"(xferbench fetch; it is then read from the hub's cache), or give a folder that holds it as "
-            f"{data.get('id', 'ID')} with --hub"
+            f"{data.get('id', 'ID')} with --hub (or {FOLDER}, where a command has no --hub)"
         )
     if "DatasetNotFoundError" in kinds:
         return DataError(f"{name} is neither a folder here nor a data set on the hub (or the hub cannot be reached)")

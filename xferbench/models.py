@@ -92,6 +92,10 @@ def adapted(folder: Path) -> Checkpoint:
 
 
 def _complete(folder: Path) -> Path:
+    if not (folder / "config.json").is_file() and (folder / "adapter_config.json").is_file():
+        raise ModelError(
+            f"model folder {folder} is an adapter and no whole model: --checkpoint NAME={folder} measures it"
+        )
     if not (folder / "config.json").is_file():
         raise ModelError(f"model folder {folder} has no config.json: is it a Hugging Face model?")
     if not any(any(folder.glob(pattern)) for pattern in WEIGHTS):

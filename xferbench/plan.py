@@ -11,7 +11,7 @@ from xferbench import able, external, models
 from xferbench.api import Suite
 from xferbench.catalog import JUDGE, Catalog
 from xferbench.curriculum import Curriculum, parse
-from xferbench.errors import UsageError, unknown
+from xferbench.errors import DataError, UsageError, unknown
 from xferbench.experiment import Experiment, spec
 from xferbench.external import External
 from xferbench.planned import Names, Plan, Planned, Subset
@@ -230,12 +230,20 @@ class Planner:
         if direct is None:
             self._note(f"{text} names no domain that DIRECT trains on, so direct, sequential and joint are left out")
             return None
-        if condition == "direct":
-            return self.supply.stages(parse(direct))
-        if split(source)[0] == direct:
+        if condition != "direct" and split(source)[0] == direct:
             self._note(f"{source} is what DIRECT trains on for {text}: sequential and joint are left out")
             return None
-        return self.supply.stages(parse(f"{source}>{direct}" if condition == "sequential" else f"{source}+{direct}"))
+        try:
+            self.supply.data(direct)
+        except DataError as error:
+            others = (
+                ",".join(c for c in self.asked.conditions if c not in ("direct", "sequential", "joint")) or "transfer"
+            )
+            raise DataError(
+                f"{error}; {condition} trains on the domain {direct} for {text}: --conditions {others} does without"
+            ) from None
+        stages = {"direct": direct, "sequential": f"{source}>{direct}", "joint": f"{source}+{direct}"}
+        return self.supply.stages(parse(stages[condition]))
 
     def _own(self, text: str) -> str | None:
         """What DIRECT trains on; a domain that is not installed is an error only where a condition needs it."""

@@ -1,7 +1,6 @@
 """What it takes to do a step of each kind, with nothing but the step itself and the store."""
 
 import contextlib
-import errno
 import json
 import os
 import sys
@@ -17,7 +16,7 @@ from xferbench.attribute import attribute
 from xferbench.catalog import Catalog
 from xferbench.catalog import load as load_catalog
 from xferbench.draw import choose, draw, fingerprint
-from xferbench.errors import DataError, StepError, XferbenchError
+from xferbench.errors import FULL, DataError, StepError, XferbenchError
 from xferbench.evaluate import evaluate
 from xferbench.launch import launch
 from xferbench.results import read_scores, write_items
@@ -26,13 +25,6 @@ from xferbench.store import Store, faults
 from xferbench.train import COUNTED, train
 
 NO_SCORE = "the scorer found no finite score"
-
-FULL = {
-    errno.ENOSPC: "the disk is full",
-    errno.EDQUOT: "the disk quota is used up",
-    errno.EFBIG: "a file grew beyond what this process may write",
-    errno.EROFS: "the disk is read-only",
-}
 
 
 def perform(step: Step, store: Store, catalog: Catalog, folder: Path) -> dict[str, Any]:
@@ -125,13 +117,28 @@ def _changed(model: models.Model, step: Evaluate, store: Store) -> None:
     try:
         shelf.check(model, step.base.folder)
     except StepError as error:
-        steps = store.result(step.train)["cost"].get("steps") if step.train is not None else None
-        if steps != 1:
+        why = _idle(step, store)
+        if why is None:
             raise
-        why = (
+        raise StepError(f"{error}; {why}") from None
+
+
+def _idle(step: Evaluate, store: Store) -> str | None:
+    """Say why a training changed nothing, where its result or its log tells; None where they do not."""
+    if step.train is None:
+        return None
+    if store.result(step.train)["cost"].get("steps") == 1:
+        return (
             "it was one optimiser step, at rate 0 where a warm-up begins: more examples, or a smaller batch, make more"
         )
-        raise StepError(f"{error}; {why}") from None
+    log = store.folder(step.train) / "training.jsonl"
+    lines = log.read_text(encoding="utf-8").splitlines() if log.is_file() else []
+    shares = [row["zero_variance"] for row in map(json.loads, lines) if "zero_variance" in row]
+    if shares and min(shares) == 1:
+        return (
+            "in no group did the rewards differ, and only their differences teach (analyse training shows the rewards)"
+        )
+    return None
 
 
 def _evaluate(step: Evaluate, store: Store, catalog: Catalog, folder: Path) -> dict[str, Any]:

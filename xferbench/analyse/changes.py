@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xferbench.analyse.contrast import contrast, matrices
-from xferbench.analyse.figure import lines, save, short, stack
+from xferbench.analyse.figure import lines, room, save, short, stack
 from xferbench.analyse.pairing import Scores, Seeds, common, number
 from xferbench.analyse.table import grid, points
 from xferbench.analyse.uncertainty import two_level
@@ -129,9 +129,13 @@ def draw(found: Sequence[Mapping[str, Any]], path: Path) -> None:
         raise UsageError("there is nothing to draw: no scores item by item before and after a training")
     targets = list(dict.fromkeys(row["target"] for row in shown))
     by_target = [[row for row in shown if row["target"] == target] for target in targets]
-    figure, axes = stack([0.8 + 0.34 * len(rows) for rows in by_target])
     recipes = len({row["recipe"] for row in shown}) > 1
-    for axis, target, rows in zip(axes, targets, by_target, strict=True):
+    labels = [
+        [lines(short(row["curriculum"]) + (f" ({row['recipe']})" if recipes else "")) for row in rows]
+        for rows in by_target
+    ]
+    figure, axes = stack([0.8 + room(names, 0.34) for names in labels])
+    for axis, target, rows, names in zip(axes, targets, by_target, labels, strict=True):
         for place, row in enumerate(rows):
             for way, sign, colour in (("gained", 1, GAINED), ("lost", -1, LOST)):
                 value, always = 100 * sign * row[way]["value"], 100 * sign * row[f"always_{way}"]
@@ -141,7 +145,6 @@ def draw(found: Sequence[Mapping[str, Any]], path: Path) -> None:
                     ends = [100 * sign * row[way][end] for end in ("low", "high")]
                     axis.plot(ends, [place - 0.15 * sign] * 2, color="black", linewidth=1)
             axis.plot(100 * row["net"]["value"], place, "x", color="black", markersize=6)
-        names = [lines(short(row["curriculum"]) + (f" ({row['recipe']})" if recipes else "")) for row in rows]
         axis.set_yticks(range(len(rows)), names, fontsize=8)
         axis.set_ylim(len(rows) - 0.4, -0.6)
         axis.axvline(0, color="#767676", linewidth=1)

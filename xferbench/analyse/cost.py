@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from xferbench.analyse.contrast import contrast
-from xferbench.analyse.figure import lines, save, short, stack
+from xferbench.analyse.figure import lines, room, save, short, stack
 from xferbench.analyse.pairing import CONDITIONS, Scores, Seeds, number, pairs
 from xferbench.analyse.table import grid, points
 from xferbench.errors import UsageError
@@ -111,8 +111,8 @@ def draw(found: Sequence[Mapping[str, Any]], path: Path) -> None:
         raise UsageError("there is nothing to draw: no gain has a cost")
     from matplotlib.ticker import EngFormatter, MaxNLocator
 
-    figure, axes = stack([1.0 + 0.34 * len(shown)] * len(units))
     names = [lines(f"{short(row['curriculum'])} → {short(row['target'])} ({row['recipe']})") for row in shown]
+    figure, axes = stack([1.0 + room(names, 0.34)] * len(units))
     for axis, key in zip(axes, units, strict=True):
         for place, row in enumerate(shown):
             per = row["per"][key]

@@ -54,8 +54,15 @@ def short(name: str) -> str:
 
 
 def lines(name: str, width: int = 26) -> str:
-    """A label in lines of at most `width` letters, broken at blanks alone."""
-    return "\n".join(wrap(name, width, break_long_words=False, break_on_hyphens=False))
+    """A label in lines of at most `width` letters, broken at blanks, and behind the commas between settings."""
+    loose = re.sub(r",(?=\S)", ",\x0b", name)  # a blank to `wrap` that nothing else is; none is left in the label
+    found = wrap(loose, width, break_long_words=False, break_on_hyphens=False, replace_whitespace=False)
+    return "\n".join(found).replace("\x0b", "")
+
+
+def room(names: Sequence[str], least: float) -> float:
+    """The height in inches of as many rows as names: `least` for each, more where a name has more lines than fit."""
+    return len(names) * max(least, 0.06 + 0.13 * max(1 + name.count("\n") for name in names))
 
 
 def canvas(
@@ -152,7 +159,8 @@ def _panel(axis: "Axes", finding: Mapping[str, Any], cells: Mapping[str, Seeds])
     axis.tick_params(axis="x", labelsize=8)
     axis.set_xlabel("score, points of 100", fontsize=9)
     pair = lines(f"{finding['source']} → {finding['target']} ({finding['recipe']})", 44)
-    axis.set_title(f"{pair}\n{_gain(finding)}", fontsize=10, loc="left", x=-0.2)
+    left = -0.2 if "sequential" in names else -0.13  # as far as the names of the conditions reach
+    axis.set_title(f"{pair}\n{_gain(finding)}", fontsize=10, loc="left", x=left)
 
 
 def _gain(finding: Mapping[str, Any]) -> str:

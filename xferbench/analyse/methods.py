@@ -97,24 +97,27 @@ def _better(row: Mapping[str, Any]) -> str:
 
 def draw(rows: Sequence[Mapping[str, Any]], path: Any) -> None:
     """Draw each difference with its interval, in points, one line a comparison; UsageError when there is none."""
-    from xferbench.analyse.figure import lines, save, short, stack
+    from xferbench.analyse.figure import lines, room, save, short, stack
     from xferbench.errors import UsageError
 
     known = [row for row in rows if row["low"] is not None]
     if not known:
         raise UsageError("nothing to draw: no two recipes were compared with an interval")
-    figure, (axes,) = stack([1.0 + 0.46 * len(known)])
+    names = [
+        lines(f"{r['recipe']} -", 30)
+        + "\n"
+        + lines(f"{r['against']},", 30)
+        + "\n"
+        + lines(f"{r['condition']} {short(r['source'])} → {short(r['target'])}", 30)
+        for r in known
+    ]
+    figure, (axes,) = stack([1.0 + room(names, 0.46)])
     axes.axvline(0, color="0.6", linewidth=1)
     for height, row in enumerate(reversed(known)):
         low, value, high = (100 * row[key] for key in ("low", "value", "high"))
         colour = "#0072B2" if sure(row) else "0.45"
         axes.plot([low, high], [height, height], color=colour, linewidth=2)
         axes.plot([value], [height], marker="o", color=colour, markerfacecolor=colour if sure(row) else "white")
-    names = [
-        f"{r['recipe']} - {r['against']},\n"
-        + lines(f"{r['condition']} {short(r['source'])} → {short(r['target'])}", 30)
-        for r in known
-    ]
     axes.set_yticks(range(len(known)), names[::-1], fontsize=8)
     axes.tick_params(axis="x", labelsize=8)
     axes.set_xlabel("difference in points, 95 % interval\n(filled: differs after Holm's correction)", fontsize=9)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from xferbench.analyse.contrast import contrast, empty
-from xferbench.analyse.figure import lines, save, short, stack
+from xferbench.analyse.figure import lines, room, save, short, stack
 from xferbench.analyse.multiplicity import holm
 from xferbench.analyse.pairing import Scores, Seeds, number
 from xferbench.analyse.table import grid, points
@@ -97,9 +97,9 @@ def draw(found: Sequence[Mapping[str, Any]], path: Path) -> None:
         raise UsageError("nothing to draw: no treated source was compared with the plain one")
     targets = list(dict.fromkeys(row["target"] for row in known))
     names = list(dict.fromkeys((row["curriculum"], row["recipe"]) for row in known))
-    figure, axes = stack([0.6 + 0.36 * len(names) for _ in targets])
     several = len({recipe for _, recipe in names}) > 1
     labels = [lines(short(curriculum) + (f" ({recipe})" if several else "")) for curriculum, recipe in names]
+    figure, axes = stack([0.6 + room(labels, 0.36) for _ in targets])
     for axis, target in zip(axes, targets, strict=True):
         axis.axvline(0, color="#767676", linewidth=1, linestyle=":")
         for row in (row for row in known if row["target"] == target):

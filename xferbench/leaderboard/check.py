@@ -75,10 +75,15 @@ def _asked(entry: Entry, rules: Rules) -> Iterator[Fault]:
     if asked is None:
         yield "measure.version", f"the board has registered {', '.join(sorted(versions))}"
         return
+    why = {
+        "prompts": " (other items, or asked in another way: the chat template of another model does it)",
+        "fingerprint": " (another task file, other settings, or other data)",
+    }
     for key in ("metric", "n", "prompts", "fingerprint"):
         right = getattr(asked, key)
         if right is not None and getattr(entry.measure, key) != right:
-            yield f"measure.{key}", f"the board has registered {right} for version {entry.measure.version}"
+            said = f"the board has registered {right} for version {entry.measure.version}"
+            yield f"measure.{key}", said + why.get(key, "")
 
 
 def _seeds(entry: Entry, rules: Rules) -> Iterator[Fault]:

@@ -20,7 +20,7 @@ from typing import Any, ClassVar
 
 from xferbench.api import Example, Item, Measurement, Output
 from xferbench.errors import DataError, PluginError, UsageError, XferbenchError, unknown
-from xferbench.hub import concerns_data, explain, inside, noted
+from xferbench.hub import concerns_data, content, explain, inside, noted
 from xferbench.lmeval import loading
 from xferbench.lmeval.classes import first, named, picked
 from xferbench.lmeval.engine import requests, unasked, undisturbed, vllm, wrapped
@@ -104,19 +104,27 @@ class LmEvalTask:
         return self.backend == "hf"
 
     def fingerprint(self) -> str:
-        """Hash the YAML, what it includes, the Python beside it, its pin, and the settings that change a score."""
+        """Hash the YAML, what it includes, the Python beside it, its pin, and the settings that change a score.
+
+        Where a folder stands in for the hub, no pin counts: the bytes of its files do.
+        """
         path = self._path()
         total = hashlib.sha256(path.read_bytes())
+        texts = [path.read_text(encoding="utf-8")]
         for beside in sorted(path.parent.glob("*.py")):
             total.update(beside.read_bytes())
         for source in self.sources:
             total.update(Path(source).read_bytes())
-        for included in re.findall(r"^include:\s*(\S+)", path.read_text(encoding="utf-8"), re.M):
+        for included in re.findall(r"^include:\s*(\S+)", texts[0], re.M):
             if (path.parent / included).is_file():
                 total.update((path.parent / included).read_bytes())
+                texts.append((path.parent / included).read_text(encoding="utf-8"))
         said = ("version", *(key for key in self.settable if key not in self.silent))
         total.update(json.dumps([getattr(self, key) for key in said]).encode())
         total.update(str(self.data.get("revision") or "").encode())
+        read = re.findall(r"""^dataset_path:\s*["']?([^\s"']+)""", "\n".join(texts), re.M)
+        for data in sorted({*read, str(self.data.get("id") or "")}):
+            total.update(content(data).encode())
         return total.hexdigest()
 
     def check_device(self) -> None:
