@@ -99,11 +99,6 @@ def test_a_reward_may_punish_and_may_not_be_above_1():
     assert "is 2.0, not a float of at most 1" in checked(2.0).note
 
 
-def test_a_hook_that_returns_one_thing_is_told_to_give_several():
-    with pytest.raises(PluginError, match="provide_domains gave one Domain: yield what it provides, or return a list"):
-        provided(provide_domains=Domain("mine", list))
-
-
 def test_ids_are_texts():
     with pytest.raises(PluginError, match="example 7: id, prompt and answer are texts, not 7"):
         draw(Domain("mine", lambda: [Example(7, "a?", "b")]), None)
