@@ -27,7 +27,7 @@ BROKEN = {
     "misspelt": (GOOD.replace("provide_domains", "provide_domain"), "provide_domain"),
     "unmarked": (GOOD.replace("@hookimpl", ""), "provides no hook; is a function missing its @hookimpl?"),
     "wrongtype": (GOOD.replace("yield Domain(", "yield tuple([")[:-2] + "])\n", "provide_domains must give a Domain"),
-    "notiter": (GOOD.replace("yield Domain", "return Domain"), "not iterable"),
+    "notiter": (GOOD.replace("yield Domain", "return Domain"), "provide_domains gave one Domain: yield what it"),
     "api": ("XFERBENCH_API = 99\n" + GOOD, "made for plugin API 99; this xferbench speaks 1"),
     "twice": (GOOD + "    yield Domain('good', None)\n", "domain 'good' is provided twice"),
     "named": (GOOD.replace('"good"', '"a+b"'), "may not hold a space or one of > + ~ ,"),

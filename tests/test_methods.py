@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from xferbench.analyse import document, methods
+from xferbench.analyse import contamination, document, methods, table, transfer
 from xferbench.analyse.schema import SCHEMA
 from xferbench.errors import UsageError
 from xferbench.results import Cell, Results, write_items
@@ -99,6 +99,26 @@ def test_the_text_says_which_conditions_differ(tmp_path):
     assert "sft>grpo is better than grpo" not in said
     methods.draw(found["methods"], tmp_path / "methods.png")
     assert (tmp_path / "methods.png").stat().st_size > 5000
+
+
+def test_the_lines_below_a_run_name_the_recipe_where_there_are_several(tmp_path):
+    def lines(recipes):
+        results, _ = build(tmp_path / str(len(recipes)), recipes=recipes)
+        below = table.text(transfer.findings(results, resamples=100))
+        part = {"gain": {"value": 0.1, "low": None, "high": None, "mde": None}, "n": 3}
+        rows = [
+            {"source": "math", "target": "gpqa", "recipe": r, "items": 9, "dirty": part, "clean": part, "all": part}
+            for r in recipes
+        ]
+        return below, contamination.line(rows)
+
+    below, leaks = lines(("sft", "grpo"))
+    assert "math → gpqa by sft is " in below
+    assert "math → gpqa by grpo is " in below
+    assert "gain by sft on the clean ones +10.0" in leaks
+    below, leaks = lines(("sft",))
+    assert "math → gpqa is " in below
+    assert "gain on the clean ones +10.0" in leaks
 
 
 def test_one_recipe_has_nothing_to_be_compared_with(tmp_path):

@@ -150,7 +150,7 @@ def test_the_check_of_a_plugin_that_breaks_the_contract_says_where(fresh):
     assert failed.pop("imports nothing heavy").startswith("imports torch")
     assert failed == {
         "examples are examples": "two examples have one id",
-        "the reward tells right from wrong": "no example's own answer is given 1",
+        "the reward tells right from wrong": "no example's own answer is given 1; the first gets 2.0",
     }
 
 

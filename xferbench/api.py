@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
 Reward = Callable[["Example", str], float | None]
-"""reward(example, completion): 1.0 right ... 0.0 wrong; None when the completion cannot be judged."""
+"""reward(example, completion): 1.0 right ... 0.0 wrong, below 0 where it punishes; None when it cannot be judged."""
 
 
 @dataclass(frozen=True)

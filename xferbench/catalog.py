@@ -7,7 +7,7 @@ can take a name of theirs.
 import dataclasses
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from importlib.metadata import Distribution, EntryPoint, entry_points
@@ -159,6 +159,8 @@ def add(catalog: Catalog, plugin: Plugin, module: ModuleType | object) -> None:
         if not given:
             raise PluginError(f"{hook} returned nothing; is a return or yield missing?")
         for values in given:
+            if not isinstance(values, Iterable):
+                raise PluginError(f"{hook} gave one {type(values).__name__}: yield what it provides, or return a list")
             new += [(kind, _named(kind, hook, value), value) for value in values]
     for kind, name, _ in new:
         if name in catalog.entries[kind]:

@@ -16,6 +16,7 @@ from typing import Any
 
 from xferbench.api import Checkpoint, Domain, Example, Measurement, Suite
 from xferbench.catalog import Catalog
+from xferbench.errors import UsageError
 from xferbench.settings import convert, fields
 
 Check = tuple[str, Callable[[], str | None]]
@@ -30,6 +31,12 @@ def hold(true: bool, complaint: str) -> None:
     """Raise AssertionError with the complaint unless `true`."""
     if not true:
         raise AssertionError(complaint)
+
+
+def _needs(kept: Sequence[Any], why: str) -> None:
+    """Skip what cannot be tried since the check before it was skipped or failed."""
+    if not kept:
+        raise UsageError(why)
 
 
 def even(example: Example, completion: str) -> float:
@@ -87,8 +94,8 @@ def domain(name: str, catalog: Catalog, model: Any, folder: Path) -> Iterator[Ch
         wrong = [type(one).__name__ for one in found if not isinstance(one, Example)]
         hold(not wrong, f"examples() gives {wrong[:1]}, not Example")
         hold(len({one.id for one in found}) == len(found), "two examples have one id")
-        strange = [one.id for one in found if not (isinstance(one.prompt, str) and isinstance(one.answer, str))]
-        hold(not strange, f"example {strange[:1]}: its prompt or answer is not a text")
+        strange = [one.id for one in found if not all(isinstance(t, str) for t in (one.id, one.prompt, one.answer))]
+        hold(not strange, f"example {strange[:1]}: its id, prompt or answer is not a text")
         blank = [one.id for one in found if not one.prompt.strip() or not one.answer.strip()]
         hold(not blank, f"example {blank[:1]} has an empty prompt or answer")
         return f"{len(found)} looked at"
@@ -105,13 +112,13 @@ def domain(name: str, catalog: Catalog, model: Any, folder: Path) -> Iterator[Ch
         if value.reward is None:
             return "no reward"
         own = [value.reward(one, one.answer) for one in found]
-        hold(any(score == 1.0 for score in own), "no example's own answer is given 1")
+        hold(any(score == 1.0 for score in own), f"no example's own answer is given 1; the first gets {own[0]!r}")
         hostile = ("", " ", "\0", "∞" * 2000, "\\boxed{", "-1e999", *(one.answer for one in found[:8]))
         for one in found[:8]:
             for text in hostile:
                 score = value.reward(one, text)
-                fine = score is None or (isinstance(score, int | float) and 0 <= score <= 1)
-                hold(fine, f"the reward of {text[:20]!r} is {score!r}, not from 0 to 1 or None")
+                fine = score is None or (isinstance(score, int | float) and -math.inf < score <= 1)
+                hold(fine, f"the reward of {text[:20]!r} is {score!r}, not a float of at most 1, or None")
         hold(value.reward(found[0], "") != 1.0, "nothing at all is given 1")
         return f"own answer right in {sum(score == 1.0 for score in own)} of {len(own)}"
 
@@ -139,18 +146,18 @@ def trainer(name: str, catalog: Catalog, model: Any, folder: Path) -> Iterator[C
         kept.append(trained("first"))
 
     def equal() -> None:
-        hold(bool(kept), "it did not train")
+        _needs(kept, "it did not train")
         hold(_digest(trained("second"), start) == _digest(kept[0], start), "the same seed gave other weights")
 
     def changed() -> None:
         from xferbench.evaluate import check_changed
         from xferbench.models import load
 
-        hold(bool(kept), "it did not train")
+        _needs(kept, "it did not train")
         check_changed(load(kept[0]), start.base)
 
     def further() -> None:
-        hold(bool(kept), "it did not train")
+        _needs(kept, "it did not train")
         on = trained("further", kept[0])
         hold(_digest(on, start) != _digest(kept[0], start), "it gives back what it started from")
 
@@ -216,28 +223,35 @@ def target(name: str, catalog: Catalog, model: Any, folder: Path) -> Iterator[Ch
     def measured() -> str:
         from xferbench.evaluate import evaluate
 
+        before = _state(model.network)
         found = evaluate(model, value, 8)
+        hold(_state(model.network) == before, "the network is not as it was: its weights or its mode were changed")
         kept.append(found)
-        scores = [item.score for item in found.items]
-        hold(all(map(math.isfinite, scores)), "the score of an item is not finite")
-        mean = sum(scores) / len(scores)
-        hold(math.isclose(mean, found.value, abs_tol=1e-9), f"value {found.value} is not the mean of its items, {mean}")
         return f"{found.metric} {found.value:.3g} of {found.n} items"
 
     def equal() -> None:
-        hold(bool(kept), "it was not measured")
+        _needs(kept, "it was not measured")
         hold(value.measure(model, 8) == kept[0], "the second time it measures something else")
 
     def queries() -> str:
         found = value.queries(4)
-        hold(bool(found) and all(isinstance(one, Example) for one in found), "queries() must give examples")
+        several = isinstance(found, Sequence) and all(isinstance(one, Example) for one in found)
+        hold(bool(found) and several, f"queries() must give a list of examples, not {found!r:.80}")
         hold(len(found) <= 4, f"4 queries asked, {len(found)} given")
         return f"{len(found)} queries"
 
     yield "version, group, fingerprint, domain", words
-    yield "measures, one score an item", measured
+    yield "measures, one score an item, and leaves the network as it was", measured
     yield "the same every time", equal
     yield "queries for scorers", queries
+
+
+def _state(network: Any) -> str:
+    """Hash the weights, and whether it is in training mode."""
+    found = sha256(str(network.training).encode())
+    for weight in network.state_dict().values():
+        found.update(weight.detach().cpu().float().numpy().tobytes())
+    return found.hexdigest()
 
 
 def suite(name: str, catalog: Catalog, model: Any, folder: Path) -> Iterator[Check]:

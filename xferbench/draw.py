@@ -77,9 +77,11 @@ def _check(domain: Domain, examples: Sequence[Example]) -> None:
     for one in examples:
         if not isinstance(one, Example):
             raise PluginError(f"domain {domain.name}: examples() gave {one!r}, not an Example")
-        for what in (one.prompt, one.answer):
+        for what in (one.id, one.prompt, one.answer):
             if not isinstance(what, str):
-                raise PluginError(f"domain {domain.name}: example {one.id}: prompt and answer are texts, not {what!r}")
+                raise PluginError(
+                    f"domain {domain.name}: example {one.id}: id, prompt and answer are texts, not {what!r}"
+                )
         if not one.prompt.strip() or not one.answer.strip():
             raise DataError(
                 f"domain {domain.name}: example {one.id} has an empty {'answer' if one.prompt.strip() else 'prompt'}"

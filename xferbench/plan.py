@@ -11,7 +11,7 @@ from xferbench import able, external, models
 from xferbench.api import Suite
 from xferbench.catalog import JUDGE, Catalog
 from xferbench.curriculum import Curriculum, parse
-from xferbench.errors import DataError, UsageError, unknown
+from xferbench.errors import DataError, PluginError, UsageError, XferbenchError, unknown
 from xferbench.experiment import Experiment, spec
 from xferbench.external import External
 from xferbench.planned import Names, Plan, Planned, Subset
@@ -339,7 +339,13 @@ class Planner:
         made = self.catalog.make("target", name, settings)
         silent = ("domain", *getattr(made, "silent", ()))
         values = {key: getattr(made, key) for key in fields(made) if key not in silent}
-        return Named(name, {**values, "fingerprint": made.fingerprint()}, f"{entry.plugin.label}, {made.version}")
+        try:
+            values["fingerprint"] = made.fingerprint()
+        except XferbenchError:
+            raise
+        except Exception as error:  # a stranger's code may raise anything
+            raise PluginError(f"target {name}: fingerprint() failed: {type(error).__name__}: {error}") from error
+        return Named(name, values, f"{entry.plugin.label}, {made.version}")
 
     def _ordered(self, cells: "list[Planned | Subset]", attributions: list[Attribute]) -> tuple[Step, ...]:
         """Put every step once, what it needs before it: baselines, then seed by seed, then attribution."""

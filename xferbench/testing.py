@@ -198,7 +198,7 @@ def table(rows: list[Row]) -> str:
     from tabulate import tabulate
 
     counts = {state: sum(row.state == state for row in rows) for state in ("PASS", "FAIL", "SKIP")}
-    body = tabulate([asdict(row) for row in rows], headers="keys", tablefmt="github", maxcolwidths=[None] * 4 + [70])
+    body = tabulate([asdict(row) for row in rows], headers="keys", tablefmt="github")
     return f"{body}\n\n" + ", ".join(f"{n} {state}" for state, n in counts.items())
 
 

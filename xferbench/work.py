@@ -109,7 +109,7 @@ def _within(path: str | None, folder: Path) -> str | None:
     if path is None:
         return None
     whole = Path(path)
-    return str(whole.relative_to(folder) if whole.is_relative_to(folder) else whole)
+    return os.path.relpath(whole, folder) if whole.is_relative_to(folder.parent) else str(whole)
 
 
 def _changed(model: models.Model, step: Evaluate, store: Store) -> None:

@@ -81,9 +81,10 @@ def line(rows: Sequence[Mapping[str, Any]]) -> str:
     if not dirty:
         judged = sum(not row["reason"] for row in rows)
         return f"Contamination: no test item stands in its source ({judged} of {len(rows)} pairs looked at)."
+    by = _by(rows)
     return "\n".join(
         f"Contamination: {row['source']} holds {row['dirty']['n']} of the {row['items']} items of {row['target']}; "
-        f"gain on the clean ones {_gain(row['clean'])}, on all {_gain(row['all'])}"
+        f"gain{by[row['recipe']]} on the clean ones {_gain(row['clean'])}, on all {_gain(row['all'])}"
         for row in dirty
     )
 
@@ -92,11 +93,13 @@ def text(rows: Sequence[Mapping[str, Any]]) -> str:
     """Render the rows in points, a line a pair."""
     if not rows:
         return "no pair of this run was looked at for contamination: run it again"
+    by = _by(rows)
     heads = ["source → target", "8-gram", "13-gram", "near", *(f"{p} n" for p in PARTS), *(f"gain {p}" for p in PARTS)]
     shown = [
         [
-            f"{row['source']} → {row['target']}", points(row["coverage_8"]), points(row["coverage_13"]),
-            str(row["near"]), *(str(row[part]["n"]) for part in PARTS), *(_gain(row[part]) for part in PARTS),
+            f"{row['source']} → {row['target']}{by[row['recipe']]}",
+            points(row["coverage_8"]), points(row["coverage_13"]), str(row["near"]),
+            *(str(row[part]["n"]) for part in PARTS), *(_gain(row[part]) for part in PARTS),
         ]
         for row in rows
     ]  # fmt: skip
@@ -106,6 +109,12 @@ def text(rows: Sequence[Mapping[str, Any]]) -> str:
     ]
     notes += [f"{row['source']} → {row['target']}: {row['reason']}" for row in rows if row["reason"]]
     return "\n".join([grid([heads, *shown], ["left", *["right"] * (len(heads) - 1)]), "", *notes])
+
+
+def _by(rows: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    """How a line names each recipe: nothing where there is one."""
+    recipes = {row["recipe"] for row in rows}
+    return {recipe: f" by {recipe}" if len(recipes) > 1 else "" for recipe in recipes}
 
 
 def _gain(part: Mapping[str, Any]) -> str:

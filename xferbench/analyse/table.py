@@ -87,6 +87,7 @@ def _notes(findings: Sequence[Mapping[str, Any]], short: Mapping[str, str]) -> l
         lines.append("One seed: the intervals do not hold the variance between training runs.")
     for finding in findings if len(findings) <= EXPLAINED else []:
         pair = f"{short[finding['source']]} → {short[finding['target']]}"
+        pair += f" by {finding['recipe']}" if len(recipes) > 1 else ""
         lines += wrap(f"{pair} is {finding['label']}: {finding['why']}.", WIDE, subsequent_indent="  ")
     return lines
 

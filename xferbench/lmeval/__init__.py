@@ -114,7 +114,10 @@ class LmEvalTask:
         for beside in sorted(path.parent.glob("*.py")):
             total.update(beside.read_bytes())
         for source in self.sources:
-            total.update(Path(source).read_bytes())
+            try:
+                total.update(Path(source).read_bytes())
+            except OSError as error:
+                raise DataError(f"target {self.name}: {source} cannot be read: {error.strerror}") from None
         for included in re.findall(r"^include:\s*(\S+)", texts[0], re.M):
             if (path.parent / included).is_file():
                 total.update((path.parent / included).read_bytes())
