@@ -2,9 +2,11 @@
 
 import gzip
 import json
+import shutil
 from pathlib import Path
 
 import jsonschema
+import msgspec
 import numpy as np
 import pytest
 import yaml
@@ -144,7 +146,9 @@ def test_a_real_run_becomes_entries_that_say_what_its_analysis_says(inside, tmp_
     assert ask(*RUN, "--json").exit_code == 0
     made = ask("leaderboard", "init", "board", "--from", "runs", "--host")
     assert made.exit_code == 0, made.stderr
-    assert made.stdout.startswith("board/board.yaml: written; 1 target registered\n")
+    assert made.stdout.startswith(
+        "board/board.yaml: written; 1 target registered\nnote: the board asks for 3 training "
+    )
     refused = ask("leaderboard", "add", "board", "runs", "--by", TYPED)
     assert refused.exit_code == 3
     assert "seeds: transfer has 2; the board asks for 3" in refused.stderr
@@ -183,8 +187,6 @@ def test_a_real_run_becomes_entries_that_say_what_its_analysis_says(inside, tmp_
 
 def tamper(folder):
     """A copy of the run in which one item of a transfer cell scores otherwise, and its row agrees."""
-    import shutil
-
     shutil.copytree(folder / "runs", folder / "other")
     rows = [json.loads(line) for line in (folder / "other" / "results.jsonl").read_text().splitlines()]
     cell = next(row for row in rows if row["kind"] == "cell" and row["condition"] == "transfer")
@@ -197,6 +199,41 @@ def tamper(folder):
             row["value"] = float(np.mean([item["score"] for item in items]))
     (folder / "other" / "results.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     return folder / "other"
+
+
+def test_prompts_of_another_chat_template_are_registered_beside_the_first(inside, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    asked = (*RUN, "--seeds", "0", "--conditions", "transfer", "--scorer", "")
+    assert ask(*asked).exit_code == 0
+    assert ask("leaderboard", "init", "board", "--from", "runs").exit_code == 0
+    shutil.copytree("runs", "other")
+    for path in Path("other/items").iterdir():
+        items = [json.loads(line) for line in gzip.decompress(path.read_bytes()).splitlines()]
+        lines = (json.dumps({**item, "prompt": item["prompt"][::-1]}) for item in items)
+        path.write_bytes(gzip.compress("\n".join(lines).encode()))
+
+    def registered(run):
+        made = ask("leaderboard", "init", "board", "--from", run)
+        assert made.exit_code == 0, made.stderr
+        (versions,) = read_rules(Path("board")).targets.values()
+        (asked,) = versions.values()
+        return made.stdout.splitlines()[0].rpartition("; ")[2], asked
+
+    none, first = registered("runs")
+    one, both = registered("other")
+    assert (none, one) == ("0 targets registered", "1 target registered")
+    assert both == msgspec.structs.replace(first, prompts=both.prompts)
+    assert both.ways == (*first.ways, both.prompts[1])
+    assert registered("other") == registered("runs") == (none, both)
+    for run in ("runs", "other"):
+        assert "measure.prompts" not in ask("leaderboard", "add", "board", run, "--by", "alice").stderr
+    text = Path("board/board.yaml").read_text()
+    Path("board/board.yaml").write_text(text.replace(both.prompts[1], "a" * 64))
+    assert (
+        "measure.prompts: the board has registered" in ask("leaderboard", "add", "board", "other", "--by", "a").stderr
+    )
+    Path("board/board.yaml").write_text(text.replace(f"n: {first.n}\n", "n: 7\n"))
+    assert f"with n 7, and the run has {first.n}" in ask("leaderboard", "init", "board", "--from", "runs").stderr
 
 
 def test_a_target_measured_in_part_is_not_registered(inside, tmp_path, monkeypatch):

@@ -76,13 +76,14 @@ def _asked(entry: Entry, rules: Rules) -> Iterator[Fault]:
         yield "measure.version", f"the board has registered {', '.join(sorted(versions))}"
         return
     why = {
-        "prompts": " (other items, or asked in another way: the chat template of another model does it)",
+        "prompts": " (other items, or asked in another way: a model with another chat template is registered by "
+        "`leaderboard init --from` its run)",
         "fingerprint": " (another task file, other settings, or other data)",
     }
-    for key in ("metric", "n", "prompts", "fingerprint"):
-        right = getattr(asked, key)
-        if right is not None and getattr(entry.measure, key) != right:
-            said = f"the board has registered {right} for version {entry.measure.version}"
+    right = {"metric": [asked.metric], "n": [asked.n], "prompts": asked.ways, "fingerprint": [asked.fingerprint]}
+    for key, known in right.items():
+        if None not in known and getattr(entry.measure, key) not in known:
+            said = f"the board has registered {', '.join(map(str, known))} for version {entry.measure.version}"
             yield f"measure.{key}", said + why.get(key, "")
 
 

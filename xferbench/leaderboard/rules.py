@@ -19,8 +19,8 @@ class Asked(Frozen, frozen=True):
     metric: Name
     n: Count
     """All its items."""
-    prompts: Digest
-    """itemfile.prompts_digest of its items."""
+    prompts: Digest | Annotated[tuple[Digest, ...], Meta(min_length=1)]
+    """itemfile.prompts_digest of its items; a list where models with other chat templates are asked as well."""
     fingerprint: Digest | None = None
     """Of everything that decides how it is scored; None: not held."""
     domain: Name | None = None
@@ -32,6 +32,11 @@ class Asked(Frozen, frozen=True):
     least: float = 0.0
     most: float = 1.0
     """least, most: between them lies the score of every item."""
+
+    @property
+    def ways(self) -> tuple[Digest, ...]:
+        """All digests of `prompts`."""
+        return (self.prompts,) if isinstance(self.prompts, str) else self.prompts
 
 
 class Rules(Frozen, frozen=True, kw_only=True):

@@ -28,27 +28,32 @@ class Found:
 def init(root: Path, run: Path | None, title: str | None, host: bool) -> str:
     """Write board.yaml into `root`, with the targets that the run in folder `run` measured; say what was done.
 
-    A board that is there keeps its rules and its targets; only targets and versions it lacks are added.
+    A board that is there keeps its rules and its targets; only what it lacks is added: targets, versions, and the
+    prompts of a model with another chat template.
     """
     if title is not None:
         typed("--title", title, Text)
     fresh = not (root / "board.yaml").exists()
     rules = _fresh(root.resolve().name, title) if fresh else read_rules(root)
-    added = []
+    added, fewer = [], ""
     if run is not None:
         targets = {name: dict(versions) for name, versions in rules.targets.items()}
-        for name, found in _targets(read(run)).items():
+        results = read(run)
+        seeds = len({cell.seed for cell in results.cells if cell.seed is not None})
+        if seeds < rules.seeds:
+            fewer = f"note: the board asks for {rules.seeds} training seeds (seeds in board.yaml); this run has {seeds}"
+        for name, found in _targets(results).items():
             known = targets.setdefault(name, {}).get(found.version)
-            if known is not None and known != found.asked:
-                raise UsageError(f"{root}: {name} version {found.version} is registered already, asked otherwise")
-            if known is None:
-                targets[name][found.version] = found.asked
+            asked = found.asked if known is None else _both(known, found.asked, f"{root}: {name} {found.version}")
+            if asked != known:
+                targets[name][found.version] = asked
                 added.append(name)
         rules = msgspec.structs.replace(rules, targets=dict(sorted(targets.items())))
     if fresh or added:
         root.mkdir(parents=True, exist_ok=True)
         write_rules(root, rules)
     lines = [f"{root}/board.yaml: {'written' if fresh else 'there already'}; {many(len(added), 'target')} registered"]
+    lines += [fewer] if fewer else []
     if host:
         lines += [_template(Path.cwd(), root, name, where) for name, where in HOST.items()]
     return "\n".join(lines)
@@ -58,6 +63,16 @@ def _fresh(folder: str, title: str | None) -> Rules:
     """The rules of a board that begins; it goes by the name of its folder."""
     name = typed("a board goes by the name of its folder, and", folder, Name)
     return Rules(name=name, title=title or name)
+
+
+def _both(known: Asked, asked: Asked, where: str) -> Asked:
+    """What is registered, and the prompts of `asked` beside it; UsageError where more than the prompts differs."""
+    for key in ("metric", "n", "fingerprint", "domain"):
+        one, other = getattr(known, key), getattr(asked, key)
+        if None not in (one, other) and one != other:
+            raise UsageError(f"{where} is registered already with {key} {one}, and the run has {other}")
+    new = tuple(way for way in asked.ways if way not in known.ways)
+    return msgspec.structs.replace(known, prompts=(*known.ways, *new)) if new else known
 
 
 def _targets(results: Results) -> dict[str, Found]:
