@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
+from xferbench.analyse import agreement as agreeing
 from xferbench.analyse import rank
 from xferbench.analyse.agreement import agreement, draw, text
 from xferbench.analyse.qap import qap
@@ -245,6 +246,35 @@ def test_agreement_as_text_and_picture(tmp_path):
     assert text([]) == "no scorer was run"
     with pytest.raises(UsageError, match="nothing to draw"):
         draw([], tmp_path / "a.svg")
+
+
+def test_the_diagonal_is_left_out_where_direct_was_not_asked_for_too():
+    gains = np.random.default_rng(8).normal(0, 0.1, (4, 4))
+    measured = rows(gains, gains + np.diag([9.0] * 4))
+    bare = rows(gains, gains + np.diag([9.0] * 4), own=False)
+    assert agreement(bare)[0]["cells"] == 16
+    known = replace(bare, run={"own_domains": {f"t{i}": f"s{i}" for i in range(4)}})
+    numbers = ("cells", "spearman", "p_qap", "permuted", "top1", "regret1")
+    (one,), (other,) = agreement(measured), agreement(known)
+    assert [one[key] for key in numbers] == [other[key] for key in numbers]
+    assert one["cells"] == 12
+
+
+def test_many_scorers_share_a_picture_of_two_panels(monkeypatch):
+    kept = []
+    monkeypatch.setattr(agreeing, "save", lambda figure, path: kept.append(figure))
+    gains = np.random.default_rng(6).normal(0, 0.1, (4, 4))
+    results = rows(gains, gains)
+    for place in range(agreeing.PANELS):
+        results.attribution.extend(rows(np.roll(gains, place + 1), gains, scorer=f"s{place}").attribution)
+    found = agreement(results, resamples=50)
+    for row in found[:-1]:
+        row |= {"lds": 0.1, "lds_low": 0.0, "lds_high": 0.2, "lds_points": [{}]}
+    draw(found, None)
+    first, second = kept[0].axes
+    best = sorted(found, key=lambda row: -row["spearman"])
+    assert [text.get_text() for text in first.get_yticklabels()] == [row["scorer"] for row in best]
+    assert len(second.get_yticklabels()) == len(found) - 1
 
 
 def test_three_domains_can_never_be_significant():

@@ -1,6 +1,7 @@
 """From the store to rows: the cells of a plan, their items, what they cost, and the scores of training examples."""
 
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -198,12 +199,17 @@ def _answers(plan: Plan, store: Store) -> list[str]:
 
 
 def _unscored(results: Results) -> list[str]:
-    """Say of each scorer and pair what it warned of: examples that were cut, skipped or without a finite score."""
-    return [
-        f"{row['scorer']}, {row['source']} toward {row['target']}: {note}"
-        for row in results.attribution
-        for note in row["notes"]
-    ]
+    """Say what scorers warned of, examples that were cut, skipped or without a finite score: each warning once."""
+    told: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
+    for row in results.attribution:
+        for note in row["notes"]:
+            told.setdefault((row["source"], note), []).append(row)
+    lines = []
+    for (source, note), rows in told.items():
+        scorers, targets = (list(dict.fromkeys(row[end] for row in rows)) for end in ("scorer", "target"))
+        toward = targets[0] if len(targets) == 1 else f"{len(targets)} targets"
+        lines.append(f"{', '.join(scorers)}, {source} toward {toward}: {note}")
+    return lines
 
 
 def _cost(step: Evaluate, store: Store, price: float | None) -> dict[str, float | None]:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from xferbench.analyse.figure import dots, save, stack
+from xferbench.analyse.figure import dots, lines, save, stack
 from xferbench.analyse.lds import lds
 from xferbench.analyse.multiplicity import holm
 from xferbench.analyse.pairing import Pair, number, pairs
@@ -27,6 +27,8 @@ from xferbench.results import Results
 
 Matrix = NDArray[np.float64]
 FEWEST = 4
+PANELS = 8
+"""A picture of so many panels is looked at; a strip of more is not."""
 COLOURS, MARKERS = ("#0072B2", "#D55E00", "#009E73", "#B0568C", "#E69F00", "#767676"), "osD^vX"
 NUMBERS = (
     "spearman", "low", "high", "kendall", "kendall_low", "kendall_high", "cluster_low", "cluster_high",
@@ -188,20 +190,20 @@ def text(found: Sequence[Mapping[str, Any]]) -> str:
         rows.append([row["scorer"], row["recipe"], str(row["cells"]), _shown(row["spearman"], "+.2f"), ends, *shown])
         if row["reason"]:
             notes.append(f"{row['scorer']}: {row['reason']}.")
-    lines = [grid([heads, *rows], ["left"] * 2 + ["right"] * 9), ""]
-    lines.append(
+    shown = [grid([heads, *rows], ["left"] * 2 + ["right"] * 9), ""]
+    shown.append(
         "Rank correlation of predicted and measured gain; 95 %: as if cells were independent; QAP p: labels permuted;"
     )
-    lines.append("p (Holm): the same, corrected for every row of the table;")
-    lines.append("top-1: targets whose best source was named; regret@1: points lost by training on the source named.")
+    shown.append("p (Holm): the same, corrected for every row of the table;")
+    shown.append("top-1: targets whose best source was named; regret@1: points lost by training on the source named.")
     chance = [row for row in found if row["top1_chance"] is not None]
     if chance:
         best, lost = chance[0]["top1_chance"], 100 * chance[0]["regret1_chance"]
-        lines.append(f"A random choice of source: top-1 {best:.0%}, regret@1 {lost:.1f}.")
+        shown.append(f"A random choice of source: top-1 {best:.0%}, regret@1 {lost:.1f}.")
     floor = next((row["p_floor"] for row in found if row["p_floor"] is not None), None)
     if floor is not None:
-        lines.append(f"QAP p cannot fall below {floor:.2g} here.")
-    return "\n".join([*lines, *dict.fromkeys(notes), *_halves(found)])
+        shown.append(f"QAP p cannot fall below {floor:.2g} here.")
+    return "\n".join([*shown, *dict.fromkeys(notes), *_halves(found)])
 
 
 def _halves(found: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -230,12 +232,17 @@ def _shown(value: float | None, form: str) -> str:
 
 
 def draw(found: Sequence[Mapping[str, Any]], path: Path) -> None:
-    """Draw predicted against measured gain, one panel a scorer and recipe; then the same of halves of a source."""
+    """Draw predicted against measured gain, one panel a scorer and recipe; then the same of halves of a source.
+
+    Of more panels than `PANELS` no one sees which scorer is best: then two, with the correlations of all scorers.
+    """
     halves = [row for row in found if row["lds_points"]]
     # Too few pairs for a correlation are drawn only where there is nothing else to draw.
     shown = [row for row in found if row["points"] and not (halves and row["spearman"] is None)]
     if not shown and not halves:
         raise UsageError("there is nothing to draw: no pair was both predicted and measured")
+    if len(shown) + len(halves) > PANELS:
+        return _draw_all(found, path)
     figure, axes = stack([3.5] * (len(shown) + len(halves)))
     for axis, row in zip(axes, shown, strict=False):
         names = [f"{p['source'].rpartition('/')[2]} → {p['target'].rpartition('/')[2]}" for p in row["points"]]
@@ -249,6 +256,39 @@ def draw(found: Sequence[Mapping[str, Any]], path: Path) -> None:
         axis.set_ylabel("measured gain, points", fontsize=9)
     for axis, row in zip(axes[len(shown) :], halves, strict=False):
         _draw_halves(axis, row)
+    save(figure, path)
+
+
+def _draw_all(found: Sequence[Mapping[str, Any]], path: Path) -> None:
+    """A panel of each scorer's correlation with the gains, one of that with the losses of halves; the best above."""
+    several = len({row["recipe"] for row in found}) > 1
+    panels = [
+        (
+            ("spearman", "low", "high"),
+            "with the measured gains of pairs\nSpearman; filled: QAP p at most 0.05 after Holm",
+        ),
+        (("lds", "lds_low", "lds_high"), "with the losses after training on random halves\nlinear datamodeling score"),
+    ]
+    known = [(keys, title, [row for row in found if row[keys[0]] is not None]) for keys, title in panels]
+    known = [panel for panel in known if panel[2]]
+    figure, axes = stack([1.0 + 0.26 * len(rows) for _, _, rows in known])
+    for axis, (keys, title, rows) in zip(axes, known, strict=True):
+        rows = sorted(rows, key=lambda row: (-row[keys[0]], row["scorer"]))
+        for place, row in enumerate(rows):
+            value, low, high = (row[key] for key in keys)
+            if low is not None:
+                axis.plot([low, high], [place, place], color=COLOURS[0], linewidth=1.5)
+            sure = row["p_holm"] is not None and row["p_holm"] <= 0.05 if keys[0] == "spearman" else True
+            axis.plot(
+                value, place, "o", color=COLOURS[0], markerfacecolor=COLOURS[0] if sure else "white", markersize=5
+            )
+        names = [f"{row['scorer']} ({row['recipe']})" if several else row["scorer"] for row in rows]
+        axis.set_yticks(range(len(rows)), [lines(name) for name in names], fontsize=8)
+        axis.invert_yaxis()
+        axis.axvline(0, color="#767676", linewidth=1, linestyle=":")
+        axis.tick_params(axis="x", labelsize=8)
+        axis.set_xlabel("rank correlation, 95 % interval", fontsize=9)
+        axis.set_title(title, fontsize=10, loc="left", x=-0.2)
     save(figure, path)
 
 

@@ -22,15 +22,17 @@ class Pair:
     target: str
     recipe: str
     cells: dict[str, Seeds] = field(default_factory=dict)
+    domain: str | None = None
+    """What direct would train on, measured or not; None where the run does not say."""
 
     def curriculum(self, condition: str) -> str | None:
         """What a condition was trained on; None when it was not measured."""
         return next((cell.curriculum for cell in self.cells[condition].values()), None)
 
     def own(self) -> bool:
-        """Tell whether the source, treated or not, is what direct trains on."""
+        """Tell whether the source, treated or not, is the target's own domain, which direct trains on."""
         trained = self.curriculum("transfer")
-        return trained is not None and trained.partition("~")[0] == self.curriculum("direct")
+        return trained is not None and trained.partition("~")[0] in (self.curriculum("direct"), self.domain)
 
 
 def pairs(results: Results) -> list[Pair]:
@@ -39,6 +41,7 @@ def pairs(results: Results) -> list[Pair]:
     asked = asked or [c for c in results.cells if c.condition in ("direct", "placebo") and c.source]
     asked = sorted(asked, key=lambda c: c.condition != "transfer")
     donors = {c.source for c in asked}
+    domains = results.run.get("own_domains") or {}
     by_target: dict[str, list[Cell]] = {}
     for cell in results.cells:
         by_target.setdefault(cell.target, []).append(cell)
@@ -48,7 +51,8 @@ def pairs(results: Results) -> list[Pair]:
         if key in found:
             continue
         same = [c for c in by_target[cell.target] if c.metric == cell.metric]
-        found[key] = Pair(*key, {name: _pick(name, key, same, donors) for name in CONDITIONS})
+        cells = {name: _pick(name, key, same, donors) for name in CONDITIONS}
+        found[key] = Pair(*key, cells, domains.get(cell.target))
     return list(found.values())
 
 

@@ -71,8 +71,14 @@ def _finding(pair: Pair, scores: Scores, margin: float) -> dict[str, Any]:
 
 
 def _own(pair: Pair) -> bool:
+    """Whether transfer and direct are one and the same training."""
     trained = pair.curriculum("transfer")
     return trained is not None and trained == pair.curriculum("direct")
+
+
+def _diagonal(pair: Pair) -> bool:
+    """Whether the source is the target's own domain, also where direct was not asked for."""
+    return _own(pair) or (pair.domain is not None and pair.curriculum("transfer") == pair.domain)
 
 
 def _mean(cells: Seeds) -> float | None:
@@ -150,13 +156,15 @@ def _cost(cells: Mapping[str, Seeds]) -> dict[str, float | None]:
 
 def _adjust(found: list[dict[str, Any]], groups: list[Pair]) -> None:
     """Add p_holm over the gains of all pairs whose source is not the target's own domain."""
-    tested = [f["gain"] for f, pair in zip(found, groups, strict=True) if f["gain"]["p"] is not None and not _own(pair)]
+    tested = [
+        f["gain"] for f, pair in zip(found, groups, strict=True) if f["gain"]["p"] is not None and not _diagonal(pair)
+    ]
     adjusted = dict(zip(map(id, tested), holm([gain["p"] for gain in tested]), strict=True))
     for finding, pair in zip(found, groups, strict=True):
         gain = finding["gain"]
         gain["p_holm"] = number(adjusted.get(id(gain)))
         gain["tests"] = len(tested)
-        if gain["reason"] is None and _own(pair):
+        if gain["reason"] is None and _diagonal(pair):
             gain["reason"] = f"no p_holm: {OWN}"
 
 
