@@ -87,7 +87,7 @@ def test_two_examples_of_one_id_are_the_plugins_fault():
 def test_what_is_no_example_is_the_plugins_fault():
     with pytest.raises(PluginError, match="not an Example"):
         draw(Domain("d", lambda: ["text"]), None)
-    with pytest.raises(PluginError, match="example e: prompt and answer are texts, not 42"):
+    with pytest.raises(PluginError, match="example e: id, prompt and answer are texts, not 42"):
         draw(Domain("d", lambda: [Example("e", "6 times 7?", 42)]), None)
 
 

@@ -170,6 +170,13 @@ def test_the_best_share_is_told_apart_only_where_it_is(tmp_path):
     assert sum(row["of_draws"] for row in level["best"]["often_best"]) == pytest.approx(1)
 
 
+def test_one_share_has_no_best(tmp_path):
+    alone = mixture.mixture(made(tmp_path / "alone", {1.0: 0.5}))
+    assert alone["best"] is None
+    assert "A best share takes two that were measured by score." in mixture.text(alone)
+    mixture.draw(alone, tmp_path / "alone.png")
+
+
 def test_a_folder_without_a_mixture_says_so():
     with pytest.raises(UsageError, match="holds no mixture"):
         mixture.mixture(Results({}, [], [], [], None))

@@ -27,7 +27,8 @@ def mixture(results: Results, resamples: int = 2000) -> dict[str, Any]:
     curve    for every share and arm the mean, and its gain over the untrained model
     against  at every share, top - random and top - bottom: what the choice by influence is worth
     best     the share with the highest mean of arm top; its lead over every other share, with p_holm over these; those
-             it is not told apart from (`rivals`); how often each share is best in `resamples` draws of items and seeds
+             it is not told apart from (`rivals`); how often each share is best in `resamples` draws of items and seeds;
+             None where fewer than two shares were measured
 
     Differences are paired by item and seed (see `contrast`). The best of several noisy means is too high by chance.
     """
@@ -51,7 +52,12 @@ def mixture(results: Results, resamples: int = 2000) -> dict[str, Any]:
     ]  # fmt: skip
     tops = {at: seeds for (arm, at), seeds in curve.items() if arm == "top"}
     about = {**{key: results.run.get(key) for key in ("suite", "model", "notes")}, **about}
-    return {**about, "curve": shown, "against": against, "best": _best(tops, scores, resamples) if tops else None}
+    return {
+        **about,
+        "curve": shown,
+        "against": against,
+        "best": _best(tops, scores, resamples) if len(tops) > 1 else None,
+    }
 
 
 def share(cell: Cell, source: str) -> float:
@@ -120,7 +126,7 @@ def text(found: Mapping[str, Any]) -> str:
 def _verdict(found: Mapping[str, Any]) -> list[str]:
     best = found["best"]
     if best is None:
-        return ["nothing was measured"]
+        return ["A best share takes two that were measured by score."]
     seeds = max(row["seeds"] for row in found["curve"])
     lines = [
         f"Best share of {found['source']} by score: {best['share']:g} ({points(best['value'])} points, {seeds} seeds)."
