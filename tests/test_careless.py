@@ -154,3 +154,22 @@ def test_an_adapter_on_the_model_of_an_earlier_step_is_found_again_when_the_stor
 def test_the_table_of_a_check_has_one_line_a_row():
     rows = [Row("target", "mine", "measures", "FAIL", "a long story " * 20)]
     assert len(table(rows).splitlines()) == 5
+
+
+def test_code_that_was_changed_beneath_the_same_version_is_told_and_does_nothing_again(light, feather, tmp_path):
+    def told(results):
+        return [note for note in results.run["notes"] if "was changed since" in note]
+
+    first = light(tmp_path)
+    assert told(first) == []
+    place = feather.folder / "feather.py"
+    text = place.read_text()
+    place.write_text(f"{text}\n# another word\n")
+    try:
+        again = light(tmp_path)
+    finally:
+        place.write_text(text)
+    (note,) = told(again)
+    assert note.startswith(f"feather-world was changed since it did {len(first.steps)} of these steps")
+    assert again.steps == first.steps
+    assert told(light(tmp_path)) == []

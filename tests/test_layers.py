@@ -54,6 +54,7 @@ FLOORS = {
         "listing",
         "status",
         "contract",
+        "edited",
         "leaderboard",
         "fetch",
         "scaffold",

@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from xferbench import __version__, leakage
+from xferbench.catalog import load
+from xferbench.edited import edited
 from xferbench.models import parameters
 from xferbench.planned import Plan
 from xferbench.results import Cell, Results, read_scores, under_recipes
@@ -57,7 +59,7 @@ def gather(plan: Plan, store: Store, failed: dict[str, str], root: Path) -> Resu
     results.steps += [_step(step, store.result(step)) for step in plan.steps if store.done(step)]
     results.attribution = under_recipes(results)
     _top_shares(results, store)
-    results.run["notes"] += _fates(plan, store) + _unscored(results)
+    results.run["notes"] += _fates(plan, store) + _unscored(results) + edited(plan.steps, store, load())
     results.not_done += [{"step": s.id, "title": s.title, "why": failed[s.id]} for s in plan.steps if s.id in failed]
     return results
 

@@ -19,11 +19,12 @@ from typing import IO, Any
 from xferbench import leakage
 from xferbench.catalog import Catalog
 from xferbench.catalog import load as load_catalog
+from xferbench.edited import codes, parts
 from xferbench.errors import UsageError
 from xferbench.lmeval.engine import SCHEDULER
 from xferbench.machine import machine
 from xferbench.progress import reporting
-from xferbench.steps import Attribute, Step, Train
+from xferbench.steps import Step
 from xferbench.store import Store, read_step
 from xferbench.work import line, logged, perform
 
@@ -91,13 +92,14 @@ def _do(store: Store, step: Step, timeout: float | None) -> Outcome:
         try:
             catalog = load_catalog()
             _check(step, store, catalog)
+            code = codes(step, catalog)
             outcome = perform(step, store, catalog, folder)
         except (Exception, SystemExit) as error:
             traceback.print_exc()
             store.fail(step, line(error))
             return "failed", line(error)
         seconds = round(time.perf_counter() - began, 3)
-    store.finish(step, {**outcome, "wall_seconds": seconds, "machine": machine()})
+    store.finish(step, {**outcome, "wall_seconds": seconds, "machine": machine(), "code": code})
     return "done", ""
 
 
@@ -109,10 +111,7 @@ def _check(step: Step, store: Store, catalog: Catalog) -> None:
     for package, planned in step.libraries.items():
         if _installed(package) != planned:
             raise UsageError(f"was planned with {package} {planned}; this machine has {_installed(package)}")
-    named = [("trainer", step.trainer)] if isinstance(step, Train) else [("target", step.target)]
-    if isinstance(step, Attribute):
-        named.append(("scorer", step.scorer))
-    for kind, thing in named:
+    for kind, thing in parts(step):
         label = catalog.entry(kind, thing.name).plugin.label
         if thing.version.split(",")[0] != label:
             raise UsageError(f"was planned with {kind} {thing.name} of {thing.version}; this machine has {label}")
