@@ -3,7 +3,7 @@
 import json
 import math
 from dataclasses import replace
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
 
 import pytest
 
@@ -62,8 +62,10 @@ def test_a_target_that_ignores_the_limit_is_refused_and_a_good_one_is_not():
 def provided(**hooks):
     """A catalog of one plugin whose hooks return these values."""
     catalog = Catalog([], {kind: {} for kind in catalogs.KINDS})
-    body = {name: hookimpl(staticmethod(lambda value=value: value), specname=name) for name, value in hooks.items()}
-    catalogs.add(catalog, Plugin("mine", "mine", "1", "mine"), type("Plugin", (), body)())
+    module = ModuleType("mine")
+    for name, value in hooks.items():
+        setattr(module, name, hookimpl(lambda value=value: value, specname=name))
+    catalogs.add(catalog, Plugin("mine", "mine", "1", "mine"), module)
     return catalog
 
 
