@@ -1,7 +1,7 @@
 """One entry, held to everything that can be known from its own two files: form, checksums, recipe, every number."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 from unicodedata import is_normalized
@@ -80,7 +80,9 @@ def _asked(entry: Entry, rules: Rules) -> Iterator[Fault]:
         "`leaderboard init --from` its run)",
         "fingerprint": " (another task file, other settings, or other data)",
     }
-    right = {"metric": [asked.metric], "n": [asked.n], "prompts": asked.ways, "fingerprint": [asked.fingerprint]}
+    right: dict[str, Sequence[object]] = {
+        "metric": [asked.metric], "n": [asked.n], "prompts": asked.ways, "fingerprint": [asked.fingerprint],
+    }  # fmt: skip
     for key, known in right.items():
         if None not in known and getattr(entry.measure, key) not in known:
             said = f"the board has registered {', '.join(map(str, known))} for version {entry.measure.version}"
