@@ -275,6 +275,12 @@ def test_many_scorers_share_a_picture_of_two_panels(monkeypatch):
     best = sorted(found, key=lambda row: -row["spearman"])
     assert [text.get_text() for text in first.get_yticklabels()] == [row["scorer"] for row in best]
     assert len(second.get_yticklabels()) == len(found) - 1
+    few = rows(gains[:1], gains[:1], own=False)
+    for place in range(agreeing.PANELS):
+        few.attribution.extend(rows(gains[:1], gains[:1], own=False, scorer=f"s{place}").attribution[:3])
+    few.attribution = [row for row in few.attribution if row["target"] != "t3"]  # three pairs have no correlation
+    draw(agreement(few, resamples=50), None)
+    assert len(kept[1].axes) == agreeing.PANELS + 1
 
 
 def test_three_domains_can_never_be_significant():

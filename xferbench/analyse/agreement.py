@@ -241,7 +241,8 @@ def draw(found: Sequence[Mapping[str, Any]], path: Path) -> None:
     shown = [row for row in found if row["points"] and not (halves and row["spearman"] is None)]
     if not shown and not halves:
         raise UsageError("there is nothing to draw: no pair was both predicted and measured")
-    if len(shown) + len(halves) > PANELS:
+    known = any(row[key] is not None for row in found for key in ("spearman", "lds"))
+    if known and len(shown) + len(halves) > PANELS:
         return _draw_all(found, path)
     figure, axes = stack([3.5] * (len(shown) + len(halves)))
     for axis, row in zip(axes, shown, strict=False):
