@@ -58,11 +58,12 @@ def edited(steps: Iterable[Step], store: Store, catalog: Catalog) -> list[str]:
         if not before:
             continue
         names = tuple(f"{kind} {thing.name}" for kind, thing in parts(step))
-        try:
-            known = now[names] = now[names] if names in now else codes(step, catalog)
-        except XferbenchError:
-            continue
-        other.update(package for package, code in before.items() if known.get(package, code) != code)
+        if names not in now:
+            try:
+                now[names] = codes(step, catalog)
+            except XferbenchError:  # it is not installed any more
+                now[names] = {}
+        other.update(package for package, code in before.items() if now[names].get(package, code) != code)
     return [
         f"{package} was changed since it did {count} of these steps, and its version was not, so they stand: raise the "
         "version and install it again, or take another --out"

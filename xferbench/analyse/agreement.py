@@ -190,20 +190,20 @@ def text(found: Sequence[Mapping[str, Any]]) -> str:
         rows.append([row["scorer"], row["recipe"], str(row["cells"]), _shown(row["spearman"], "+.2f"), ends, *shown])
         if row["reason"]:
             notes.append(f"{row['scorer']}: {row['reason']}.")
-    shown = [grid([heads, *rows], ["left"] * 2 + ["right"] * 9), ""]
-    shown.append(
+    told = [grid([heads, *rows], ["left"] * 2 + ["right"] * 9), ""]
+    told.append(
         "Rank correlation of predicted and measured gain; 95 %: as if cells were independent; QAP p: labels permuted;"
     )
-    shown.append("p (Holm): the same, corrected for every row of the table;")
-    shown.append("top-1: targets whose best source was named; regret@1: points lost by training on the source named.")
+    told.append("p (Holm): the same, corrected for every row of the table;")
+    told.append("top-1: targets whose best source was named; regret@1: points lost by training on the source named.")
     chance = [row for row in found if row["top1_chance"] is not None]
     if chance:
         best, lost = chance[0]["top1_chance"], 100 * chance[0]["regret1_chance"]
-        shown.append(f"A random choice of source: top-1 {best:.0%}, regret@1 {lost:.1f}.")
+        told.append(f"A random choice of source: top-1 {best:.0%}, regret@1 {lost:.1f}.")
     floor = next((row["p_floor"] for row in found if row["p_floor"] is not None), None)
     if floor is not None:
-        shown.append(f"QAP p cannot fall below {floor:.2g} here.")
-    return "\n".join([*shown, *dict.fromkeys(notes), *_halves(found)])
+        told.append(f"QAP p cannot fall below {floor:.2g} here.")
+    return "\n".join([*told, *dict.fromkeys(notes), *_halves(found)])
 
 
 def _halves(found: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -279,10 +279,9 @@ def _draw_all(found: Sequence[Mapping[str, Any]], path: Path) -> None:
             value, low, high = (row[key] for key in keys)
             if low is not None:
                 axis.plot([low, high], [place, place], color=COLOURS[0], linewidth=1.5)
-            sure = row["p_holm"] is not None and row["p_holm"] <= 0.05 if keys[0] == "spearman" else True
-            axis.plot(
-                value, place, "o", color=COLOURS[0], markerfacecolor=COLOURS[0] if sure else "white", markersize=5
-            )
+            sure = keys[0] != "spearman" or (row["p_holm"] is not None and row["p_holm"] <= 0.05)
+            fill = COLOURS[0] if sure else "white"
+            axis.plot(value, place, "o", color=COLOURS[0], markerfacecolor=fill, markersize=5)
         names = [f"{row['scorer']} ({row['recipe']})" if several else row["scorer"] for row in rows]
         axis.set_yticks(range(len(rows)), [lines(name) for name in names], fontsize=8)
         axis.invert_yaxis()

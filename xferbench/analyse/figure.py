@@ -144,11 +144,7 @@ def _panel(axis: "Axes", finding: Mapping[str, Any], cells: Mapping[str, Seeds])
         axis.plot(seeds, [place] * len(seeds), "o", color=COLOURS[name], alpha=0.45, markersize=6, zorder=2)
         mean = 100 * finding[name]
         axis.plot(mean, place, "|", color=COLOURS[name], markersize=20, markeredgewidth=3, zorder=3)
-        around: dict[str, Any] = {
-            "facecolor": "white",
-            "edgecolor": "none",
-            "pad": 0.6,
-        }  # so that no line runs through the number
+        around: dict[str, Any] = {"facecolor": "white", "edgecolor": "none", "pad": 0.6}  # no line through the number
         number = axis.annotate(f"{mean:.1f}", (mean, place), (0, 11), textcoords="offset points", ha="center", zorder=4)
         number.set(fontsize=9, bbox=around)
     if finding["baseline"] is not None:
